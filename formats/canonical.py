@@ -1,0 +1,38 @@
+"""One byte string for one value: the JSON that digests and signatures are taken over.
+
+Keys sorted by code point, no white space, UTF-8, shortest round-trip floats, no NaN or infinity: RFC 8785 (JCS) for the
+values that Roadbed writes, whose numbers are Python ints and floats.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+_CHUNK = 1 << 20
+
+
+def canonical_json(value: object) -> bytes:
+    """Serialise `value` so that equal values give equal bytes. Raises ValueError on NaN, TypeError on foreign types."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode()
+
+
+def sha256_hex(data: bytes) -> str:
+    """Lower-case hex SHA-256 of `data`."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def digest_of(value: object) -> str:
+    """`sha256:<hex>` of the canonical JSON of `value`."""
+    return f"sha256:{sha256_hex(canonical_json(value))}"
+
+
+def sha256_file(path: Path) -> str:
+    """Lower-case hex SHA-256 of a file, read in chunks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

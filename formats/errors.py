@@ -1,0 +1,110 @@
+"""Every error that Roadbed raises on purpose.
+
+RoadbedError
+├── DeclarationError    a team's declarations contradict themselves or each other
+├── ContractError       data or a request breaks its contract
+├── IntegrityError      bytes are not what their digest or signature says
+├── DataError           data is missing, late or cannot be stored
+├── ReleaseError        a release document is absent, expired, out of order or for someone else
+├── LedgerError         the ledger is damaged or two writers collide
+├── PromotionError      the authority refuses, or the champion moved meanwhile
+├── EndpointError       an endpoint does not come up, keep up, or exist
+└── HostError           this machine cannot run what was asked (port, disk, home)
+
+Each carries a stable code, what happened (object, rule, both values), a hint that says what to do next, and the page
+of the runbook: docs/troubleshooting.md has one heading a code, and a test holds that it does.
+"""
+
+from typing import Literal, get_args
+
+ErrorCode = Literal[
+    "declaration-invalid",
+    "contract-breach",
+    "contract-disabled",
+    "contract-invalid",
+    "request-invalid",
+    "digest-mismatch",
+    "bundle-invalid",
+    "signature-invalid",
+    "data-missing",
+    "data-not-arrived",
+    "data-conflict",
+    "feature-missing",
+    "online-store-unavailable",
+    "release-missing",
+    "release-expired",
+    "release-out-of-order",
+    "release-wrong-endpoint",
+    "transition-forbidden",
+    "ledger-corrupt",
+    "ledger-conflict",
+    "authority-unavailable",
+    "candidate-refused",
+    "champion-moved",
+    "digest-barred",
+    "endpoint-unstable",
+    "endpoint-crash-loop",
+    "endpoint-not-found",
+    "runtime-not-running",
+    "prediction-not-found",
+    "clock-backwards",
+    "home-unusable",
+    "port-in-use",
+    "disk-full",
+]
+
+ERROR_CODES: tuple[ErrorCode, ...] = get_args(ErrorCode)
+
+
+class RoadbedError(Exception):
+    """Base of the tree: a code, a message and what to do next."""
+
+    def __init__(self, code: ErrorCode, message: str, hint: str) -> None:
+        self.code: ErrorCode = code
+        self.message = message
+        self.hint = hint
+        super().__init__(f"[{code}] {message}\n  next: {hint}\n  runbook: {self.runbook}")
+
+    def __reduce__(self) -> tuple[type["RoadbedError"], tuple[ErrorCode, str, str]]:
+        return type(self), (self.code, self.message, self.hint)
+
+    @property
+    def runbook(self) -> str:
+        """The page that explains this code."""
+        return f"docs/troubleshooting.md#{self.code}"
+
+
+class DeclarationError(RoadbedError):
+    """A team's declarations contradict themselves or each other."""
+
+
+class ContractError(RoadbedError):
+    """Data or a request breaks its contract."""
+
+
+class IntegrityError(RoadbedError):
+    """Bytes are not what their digest or signature says."""
+
+
+class DataError(RoadbedError):
+    """Data is missing, late or cannot be stored."""
+
+
+class ReleaseError(RoadbedError):
+    """A release document is absent, expired, out of order or for someone else."""
+
+
+class LedgerError(RoadbedError):
+    """The ledger is damaged, or two writers collide."""
+
+
+class PromotionError(RoadbedError):
+    """The authority refuses, or the champion moved meanwhile."""
+
+
+class EndpointError(RoadbedError):
+    """An endpoint does not come up, keep up, or exist."""
+
+
+class HostError(RoadbedError):
+    """This machine cannot run what was asked."""

@@ -1,0 +1,88 @@
+"""The state of an installation: one folder, `ROADBED_HOME` (default `.roadbed/`). Deleting it loses state and nothing else.
+
+clock.json                        the clock (absent: wall time)
+dagster/  mlflow/                 their SQLite files
+lake/<team>/<table>/              Delta tables
+bundles/<hex>/                    bundles by digest
+ledger/ledger.sqlite              the ledger; ledger/anchor.json its signed head
+authority/key.pem key.pub         the authority's key pair
+online/                           the online store
+endpoints/<team>/<model>/<env>/   release.json (desired), observed.json, server logs, spool/ (prediction log)
+logs/  run/                       logs, pid files and sockets of what `roadbed up` started
+"""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+VARIABLE = "ROADBED_HOME"
+
+
+class Home(NamedTuple):
+    """Paths below one installation's state folder."""
+
+    root: Path
+
+    @property
+    def clock(self) -> Path:
+        """The clock document."""
+        return self.root / "clock.json"
+
+    @property
+    def dagster(self) -> Path:
+        """DAGSTER_HOME."""
+        return self.root / "dagster"
+
+    @property
+    def mlflow(self) -> Path:
+        """MLflow's database and artifacts."""
+        return self.root / "mlflow"
+
+    @property
+    def lake(self) -> Path:
+        """Delta tables."""
+        return self.root / "lake"
+
+    @property
+    def bundles(self) -> Path:
+        """Bundles by digest."""
+        return self.root / "bundles"
+
+    @property
+    def ledger(self) -> Path:
+        """The ledger's database."""
+        return self.root / "ledger" / "ledger.sqlite"
+
+    @property
+    def anchor(self) -> Path:
+        """The ledger's signed head."""
+        return self.root / "ledger" / "anchor.json"
+
+    @property
+    def authority(self) -> Path:
+        """The authority's keys; `key.pem` is readable by the authority alone."""
+        return self.root / "authority"
+
+    @property
+    def online(self) -> Path:
+        """The online store."""
+        return self.root / "online"
+
+    @property
+    def logs(self) -> Path:
+        """Logs of what `roadbed up` started."""
+        return self.root / "logs"
+
+    @property
+    def run(self) -> Path:
+        """Pid files and sockets."""
+        return self.root / "run"
+
+    def endpoint(self, endpoint: str) -> Path:
+        """The folder of `<team>/<model>/<environment>/endpoint`."""
+        return self.root / "endpoints" / endpoint.removesuffix("/endpoint")
+
+
+def current_home() -> Home:
+    """The home that the environment names, or `.roadbed` below the working directory."""
+    return Home(Path(os.environ.get(VARIABLE, ".roadbed")).resolve())

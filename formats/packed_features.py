@@ -1,0 +1,59 @@
+"""Feature rows as the online store keeps them: one packed value for one entity and view.
+
+    offset 0   uint32  checksum of the column names (CRC-32 of the names joined by "\\n")
+    offset 4   uint32  number of values
+    offset 8   int64   event time, microseconds of UTC since 1970
+    offset 16  int64   known time, likewise
+    offset 24  float32 values, little endian; NaN is missing
+
+The checksum makes a reader with another column order refuse the value instead of serving the wrong feature.
+"""
+
+import struct
+import zlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from formats.errors import DataError
+
+_HEADER = struct.Struct("<IIqq")
+
+
+class FeatureRow(NamedTuple):
+    """One row: float32 `values` in the order of the view's columns, times in microseconds of UTC."""
+
+    event_time: int
+    known_time: int
+    values: NDArray[np.float32]
+
+
+def columns_checksum(columns: Sequence[str]) -> int:
+    """The checksum that the packed value of these columns carries."""
+    return zlib.crc32("\n".join(columns).encode())
+
+
+def pack_row(row: FeatureRow, checksum: int) -> bytes:
+    """The packed value of `row`."""
+    values = np.ascontiguousarray(row.values, dtype="<f4")
+    return _HEADER.pack(checksum, len(values), row.event_time, row.known_time) + values.tobytes()
+
+
+def unpack_row(data: bytes | memoryview, checksum: int) -> FeatureRow:
+    """The row in `data`. Raises DataError if it was written for other columns or is cut off."""
+    found, count, event_time, known_time = _HEADER.unpack_from(data)
+    if found != checksum or len(data) != _HEADER.size + 4 * count:
+        expected = _HEADER.size + 4 * count
+        raise DataError(
+            "data-conflict",
+            f"the packed features have checksum {found:08x}, {len(data)} bytes; expected {checksum:08x}, {expected} bytes",
+            "materialize the online store again: the view's columns have changed",
+        )
+    return FeatureRow(event_time, known_time, np.frombuffer(data, dtype="<f4", offset=_HEADER.size))
+
+
+def entity_key(view: str, key: Sequence[str]) -> bytes:
+    """The store's key of the row of `view` (`<team>/<view>@<version>`) for the entity `key`."""
+    return "\x00".join((view, *key)).encode()

@@ -1,0 +1,56 @@
+"""The prediction log: what was asked, with which features, what was answered, by which release.
+
+A segment is a file of records, each `uint32 length | uint32 CRC-32 | MessagePack`, appended by one writer. A crash leaves at most one
+torn record at the end, which a reader stops at. Segments are closed by renaming `.open` to `.log`.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from datetime import datetime
+
+import msgspec
+
+_FRAME = struct.Struct("<II")
+
+
+class PredictionRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One answered row. `asked_at` is by the installation's clock, `served_at` by the wall; ages are in seconds."""
+
+    prediction: str
+    endpoint: str
+    release: str
+    bundle: str
+    asked_at: datetime
+    served_at: datetime
+    request: dict[str, float | int | str | bool | None]
+    features: dict[str, float | str | None]
+    probability: float
+    stale: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(PredictionRecord)
+
+
+def encode_record(record: PredictionRecord) -> bytes:
+    """One framed record."""
+    return frame(_encoder.encode(record))
+
+
+def frame(body: bytes) -> bytes:
+    """`body` with its length and checksum before it."""
+    return _FRAME.pack(len(body), zlib.crc32(body)) + body
+
+
+def read_segment(data: bytes) -> Iterator[PredictionRecord]:
+    """The whole records of a segment, up to the first torn one."""
+    offset = 0
+    while offset + _FRAME.size <= len(data):
+        length, checksum = _FRAME.unpack_from(data, offset)
+        body = data[offset + _FRAME.size : offset + _FRAME.size + length]
+        if len(body) != length or zlib.crc32(body) != checksum:
+            return
+        yield _decoder.decode(body)
+        offset += _FRAME.size + length
