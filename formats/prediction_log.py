@@ -1,7 +1,7 @@
 """The prediction log: what was asked, with which features, what was answered, by which release.
 
-A segment is a file of records, each `uint32 length | uint32 CRC-32 | MessagePack`, appended by one writer. A crash leaves at most one
-torn record at the end, which a reader stops at. Segments are closed by renaming `.open` to `.log`.
+A segment is a file of records, each `uint32 length | uint32 CRC-32 | MessagePack`, appended by one writer. A crash leaves at most
+one torn record at the end, which a reader stops at. Segments are closed by renaming `.open` to `.log`.
 """
 
 import struct

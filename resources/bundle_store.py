@@ -1,0 +1,89 @@
+"""Bundles by digest: written once, never changed, verified whenever they are opened."""
+
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+
+from typing_extensions import override
+
+from formats.bundle import manifest_of, verify_bundle
+from formats.durable import sync_directory, write_atomic
+from formats.errors import IntegrityError
+from formats.failpoints import failpoint
+from formats.identifiers import uuid7
+
+
+class BundleStore(ABC):
+    """Bundles and what was said about them."""
+
+    @abstractmethod
+    def put(self, payload: Mapping[str, bytes]) -> str:
+        """Store the payload and return its digest; storing it again changes nothing."""
+
+    @abstractmethod
+    def open(self, digest: str) -> Path:
+        """The folder of a bundle, verified byte by byte. Raises IntegrityError when absent or damaged."""
+
+    @abstractmethod
+    def attest(self, digest: str, name: str, document: bytes) -> None:
+        """Put the attestation `name` beside the bundle; outside of its digest."""
+
+    @abstractmethod
+    def attestation(self, digest: str, name: str) -> bytes | None:
+        """The attestation `name` of the bundle, if there is one."""
+
+
+class FileBundleStore(BundleStore):
+    """Bundles in a folder of this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @override
+    def put(self, payload: Mapping[str, bytes]) -> str:
+        manifest = manifest_of(payload)
+        target = self._folder(manifest.digest)
+        if target.exists():
+            verify_bundle(target, manifest.digest)
+            return manifest.digest
+        beside = self._root / f".{uuid7()}.tmp"
+        (beside / "payload").mkdir(parents=True)
+        for name, data in payload.items():
+            (beside / "payload" / name).write_bytes(data)
+        write_atomic(beside / "manifest.json", manifest.encode())
+        failpoint("bundle.before_rename")
+        self._rename(beside, target, manifest.digest)
+        failpoint("bundle.after_rename")
+        return manifest.digest
+
+    @override
+    def open(self, digest: str) -> Path:
+        folder = self._folder(digest)
+        if not folder.is_dir():
+            raise IntegrityError(
+                "bundle-invalid", f"there is no bundle {digest}", "materialize the model asset that builds it"
+            )
+        verify_bundle(folder, digest)
+        return folder
+
+    @override
+    def attest(self, digest: str, name: str, document: bytes) -> None:
+        write_atomic(self._folder(digest) / "attestations" / f"{name}.json", document)
+
+    @override
+    def attestation(self, digest: str, name: str) -> bytes | None:
+        path = self._folder(digest) / "attestations" / f"{name}.json"
+        return path.read_bytes() if path.exists() else None
+
+    def _folder(self, digest: str) -> Path:
+        return self._root / digest.removeprefix("sha256:")
+
+    def _rename(self, beside: Path, target: Path, digest: str) -> None:
+        try:
+            beside.rename(target)
+        except OSError:
+            # Another process stored the same digest first; its bytes are the same or the check says so.
+            shutil.rmtree(beside)
+            verify_bundle(target, digest)
+        sync_directory(self._root)

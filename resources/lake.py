@@ -1,0 +1,141 @@
+"""The lake: tables as Delta, one folder a table, each partition replaced in one atomic commit.
+
+A table that is partitioned in Dagster is partitioned in Delta by the column `partition_key`, which is the lake's and not the
+table's: readers do not see it unless they ask. Two writers of one partition are serialised by a lock file and by Delta's own
+conflict check, which is answered by trying again.
+"""
+
+import fcntl
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+from typing_extensions import override
+
+from formats.errors import DataError
+from formats.failpoints import failpoint
+from formats.table_digest import table_digest
+
+PARTITION = "partition_key"
+WHOLE = "all"
+
+_ATTEMPTS = 8
+
+
+class TableRef(NamedTuple):
+    """One immutable piece of a table: `<team>/<table>`, its partition (`all` if there are none), its content's digest."""
+
+    table: str
+    partition: str
+    digest: str
+
+
+class Lake(ABC):
+    """Tables by name (`<team>/<table>`), read lazily and replaced partition by partition."""
+
+    @abstractmethod
+    def replace(self, table: str, parts: Mapping[str, pl.DataFrame]) -> None:
+        """Replace the partitions that `parts` names by its frames, all in one commit. Frames share one schema."""
+
+    @abstractmethod
+    def scan(
+        self, table: str, partitions: Sequence[str] | None = None, *, with_partition: bool = False
+    ) -> pl.LazyFrame:
+        """The rows of `partitions` (all when None). Raises DataError if the table or a partition is absent."""
+
+    @abstractmethod
+    def partitions(self, table: str) -> frozenset[str]:
+        """The partitions that the table holds, empty ones included; nothing when there is no table."""
+
+    def read(self, ref: TableRef, key: Sequence[str]) -> pl.DataFrame:
+        """The rows that `ref` names, after their digest was recomputed. Raises DataError when it is another one."""
+        frame = self.scan(ref.table, [ref.partition]).collect()
+        digest = table_digest(frame, key)
+        if digest != ref.digest:
+            raise DataError(
+                "digest-mismatch",
+                f"{ref.table}[{ref.partition}] holds {digest[:19]}, but {ref.digest[:19]} was recorded",
+                "the partition was written again since; materialize what depends on it, or restore the old version",
+            )
+        return frame
+
+
+class DeltaLake(Lake):
+    """Delta tables in a folder of this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @override
+    def replace(self, table: str, parts: Mapping[str, pl.DataFrame]) -> None:
+        if not parts:
+            return
+        frames = [frame.with_columns(pl.lit(key).alias(PARTITION)) for key, frame in parts.items()]
+        keys = ", ".join(f"'{key}'" for key in parts)
+        path = self._path(table)
+        with self._writing(path):
+            failpoint("table.before_commit")
+            self._commit(path, pl.concat(frames), f"{PARTITION} IN ({keys})")
+            self._remember(path, parts)
+        failpoint("table.after_commit")
+
+    @override
+    def scan(
+        self, table: str, partitions: Sequence[str] | None = None, *, with_partition: bool = False
+    ) -> pl.LazyFrame:
+        path = self._path(table)
+        known = self.partitions(table)
+        missing = sorted(set(partitions or ()) - known)
+        if missing or not known:
+            raise DataError(
+                "data-missing",
+                f"{table} has no partition {', '.join(missing[:5]) or '(the table is absent)'}",
+                f"materialize {table} for it first",
+            )
+        frame = pl.scan_delta(str(path))
+        if partitions is not None:
+            frame = frame.filter(pl.col(PARTITION).is_in(list(partitions)))
+        return frame if with_partition else frame.drop(PARTITION)
+
+    @override
+    def partitions(self, table: str) -> frozenset[str]:
+        folder = self._path(table) / "_partitions"
+        return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()
+
+    def _path(self, table: str) -> Path:
+        return self._root / table
+
+    def _commit(self, path: Path, frame: pl.DataFrame, predicate: str) -> None:
+        from deltalake import DeltaTable
+        from deltalake.exceptions import CommitFailedError
+
+        for attempt in range(_ATTEMPTS):
+            try:
+                if DeltaTable.is_deltatable(str(path)):
+                    frame.write_delta(str(path), mode="overwrite", delta_write_options={"predicate": predicate})
+                else:
+                    frame.write_delta(str(path), delta_write_options={"partition_by": [PARTITION]})
+            except CommitFailedError:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                time.sleep(0.05 * 2**attempt)
+            else:
+                return
+
+    def _remember(self, path: Path, parts: Mapping[str, pl.DataFrame]) -> None:
+        # Delta keeps no trace of a partition without rows; an empty day is a fact and must not look like a missing one.
+        folder = path / "_partitions"
+        folder.mkdir(exist_ok=True)
+        for key in parts:
+            (folder / key).touch()
+
+    @contextmanager
+    def _writing(self, path: Path) -> Iterator[None]:
+        path.mkdir(parents=True, exist_ok=True)
+        with (path / "_lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
