@@ -43,15 +43,21 @@ def pack_row(row: FeatureRow, checksum: int) -> bytes:
 
 def unpack_row(data: bytes | memoryview, checksum: int) -> FeatureRow:
     """The row in `data`. Raises DataError if it was written for other columns or is cut off."""
-    found, count, event_time, known_time = _HEADER.unpack_from(data)
-    if found != checksum or len(data) != _HEADER.size + 4 * count:
-        expected = _HEADER.size + 4 * count
+    whole = len(data) >= _HEADER.size
+    found, count, event_time, known_time = _HEADER.unpack_from(data) if whole else (0, 0, 0, 0)
+    expected = _HEADER.size + 4 * count
+    if not whole or found != checksum or len(data) != expected:
         raise DataError(
             "data-conflict",
             f"the packed features have checksum {found:08x}, {len(data)} bytes; expected {checksum:08x}, {expected} bytes",
             "materialize the online store again: the view's columns have changed",
         )
     return FeatureRow(event_time, known_time, np.frombuffer(data, dtype="<f4", offset=_HEADER.size))
+
+
+def key_text(value: str | float | bool) -> str:
+    """A key's value as text, as casting the column to text gives it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def entity_key(view: str, key: Sequence[str]) -> bytes:

@@ -44,6 +44,17 @@ def frame(body: bytes) -> bytes:
     return _FRAME.pack(len(body), zlib.crc32(body)) + body
 
 
+def whole_records(data: bytes | bytearray) -> int:
+    """How many bytes at the start of `data` are whole records; their checksums are not looked at."""
+    offset = 0
+    while offset + _FRAME.size <= len(data):
+        length, _ = _FRAME.unpack_from(data, offset)
+        if offset + _FRAME.size + length > len(data):
+            break
+        offset += _FRAME.size + length
+    return offset
+
+
 def read_segment(data: bytes) -> Iterator[PredictionRecord]:
     """The whole records of a segment, up to the first torn one."""
     offset = 0

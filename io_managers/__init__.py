@@ -1,0 +1,1 @@
+"""How assets are stored: tables in the lake, bundles by digest."""

@@ -1,0 +1,83 @@
+"""Roadbed's public API: what a team may import, a frozen list that a test holds.
+
+Names are loaded when they are first asked for, so that importing one does not import Dagster, pandera and the rest.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from platform_assets.calendar import Calendar
+    from platform_assets.code_location import team_definitions
+    from platform_assets.contracts.spec import Contract
+    from platform_assets.datasets.spec import Label, Spine, TrainingSet
+    from platform_assets.features.spec import Entity, FeatureView, RawTable, Source, Tables
+    from platform_assets.monitoring.retraining import RetrainingRule
+    from platform_assets.promotion.spec import (
+        BetterThanBaseline,
+        BetterThanChampion,
+        FrameworkParity,
+        LatencyBudget,
+        MetricCeiling,
+        MetricFloor,
+        ProvenanceComplete,
+        SignatureEqualsContract,
+    )
+    from platform_assets.team import Model, Team
+    from platform_assets.training.spec import TorchTrainer, TrainingData
+
+_HOMES = {
+    "platform_assets.calendar": ("Calendar",),
+    "platform_assets.code_location": ("team_definitions",),
+    "platform_assets.contracts.spec": ("Contract",),
+    "platform_assets.datasets.spec": ("Label", "Spine", "TrainingSet"),
+    "platform_assets.features.spec": ("Entity", "FeatureView", "RawTable", "Source", "Tables"),
+    "platform_assets.monitoring.retraining": ("RetrainingRule",),
+    "platform_assets.promotion.spec": (
+        "BetterThanBaseline",
+        "BetterThanChampion",
+        "FrameworkParity",
+        "LatencyBudget",
+        "MetricCeiling",
+        "MetricFloor",
+        "ProvenanceComplete",
+        "SignatureEqualsContract",
+    ),
+    "platform_assets.team": ("Model", "Team"),
+    "platform_assets.training.spec": ("TorchTrainer", "TrainingData"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "BetterThanBaseline",
+    "BetterThanChampion",
+    "Calendar",
+    "Contract",
+    "Entity",
+    "FeatureView",
+    "FrameworkParity",
+    "Label",
+    "LatencyBudget",
+    "MetricCeiling",
+    "MetricFloor",
+    "Model",
+    "ProvenanceComplete",
+    "RawTable",
+    "RetrainingRule",
+    "SignatureEqualsContract",
+    "Source",
+    "Spine",
+    "Tables",
+    "Team",
+    "TorchTrainer",
+    "TrainingData",
+    "TrainingSet",
+    "team_definitions",
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"platform_assets has no public name {name!r}; it has {', '.join(__all__)}")
+    return getattr(importlib.import_module(home), name)

@@ -26,6 +26,14 @@ class BundleStore(ABC):
         """The folder of a bundle, verified byte by byte. Raises IntegrityError when absent or damaged."""
 
     @abstractmethod
+    def point(self, name: str, digest: str) -> None:
+        """Let `name` (`<asset>/<partition>`) mean the bundle `digest`."""
+
+    @abstractmethod
+    def pointed(self, name: str) -> str:
+        """The digest that `name` means. Raises IntegrityError if it means none."""
+
+    @abstractmethod
     def attest(self, digest: str, name: str, document: bytes) -> None:
         """Put the attestation `name` beside the bundle; outside of its digest."""
 
@@ -66,6 +74,19 @@ class FileBundleStore(BundleStore):
             )
         verify_bundle(folder, digest)
         return folder
+
+    @override
+    def point(self, name: str, digest: str) -> None:
+        write_atomic(self._root / "names" / name, digest.encode())
+
+    @override
+    def pointed(self, name: str) -> str:
+        try:
+            return (self._root / "names" / name).read_text()
+        except FileNotFoundError as error:
+            raise IntegrityError(
+                "bundle-invalid", f"no bundle was built for {name}", "materialize the model asset for that partition"
+            ) from error
 
     @override
     def attest(self, digest: str, name: str, document: bytes) -> None:

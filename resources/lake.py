@@ -16,6 +16,7 @@ from typing import NamedTuple
 import polars as pl
 from typing_extensions import override
 
+from formats.durable import write_atomic
 from formats.errors import DataError
 from formats.failpoints import failpoint
 from formats.table_digest import table_digest
@@ -24,6 +25,7 @@ PARTITION = "partition_key"
 WHOLE = "all"
 
 _ATTEMPTS = 8
+_MARKERS = "_partitions"
 
 
 class TableRef(NamedTuple):
@@ -34,12 +36,19 @@ class TableRef(NamedTuple):
     digest: str
 
 
+class Part(NamedTuple):
+    """The content of one partition and its digest (formats/table_digest.py)."""
+
+    frame: pl.DataFrame
+    digest: str
+
+
 class Lake(ABC):
     """Tables by name (`<team>/<table>`), read lazily and replaced partition by partition."""
 
     @abstractmethod
-    def replace(self, table: str, parts: Mapping[str, pl.DataFrame]) -> None:
-        """Replace the partitions that `parts` names by its frames, all in one commit. Frames share one schema."""
+    def replace(self, table: str, parts: Mapping[str, Part]) -> None:
+        """Replace the partitions that `parts` names, all in one commit. Their frames share one schema."""
 
     @abstractmethod
     def scan(
@@ -48,8 +57,15 @@ class Lake(ABC):
         """The rows of `partitions` (all when None). Raises DataError if the table or a partition is absent."""
 
     @abstractmethod
-    def partitions(self, table: str) -> frozenset[str]:
-        """The partitions that the table holds, empty ones included; nothing when there is no table."""
+    def digests(self, table: str) -> dict[str, str]:
+        """The digest of each partition that the table holds, empty ones included; nothing when there is no table."""
+
+    def ref(self, table: str, partition: str) -> TableRef:
+        """The immutable name of what `partition` holds now. Raises DataError if it is absent."""
+        digest = self.digests(table).get(partition)
+        if digest is None:
+            raise _absent(table, [partition])
+        return TableRef(table, partition, digest)
 
     def read(self, ref: TableRef, key: Sequence[str]) -> pl.DataFrame:
         """The rows that `ref` names, after their digest was recomputed. Raises DataError when it is another one."""
@@ -71,10 +87,10 @@ class DeltaLake(Lake):
         self._root = root
 
     @override
-    def replace(self, table: str, parts: Mapping[str, pl.DataFrame]) -> None:
+    def replace(self, table: str, parts: Mapping[str, Part]) -> None:
         if not parts:
             return
-        frames = [frame.with_columns(pl.lit(key).alias(PARTITION)) for key, frame in parts.items()]
+        frames = [part.frame.with_columns(pl.lit(key).alias(PARTITION)) for key, part in parts.items()]
         keys = ", ".join(f"'{key}'" for key in parts)
         path = self._path(table)
         with self._writing(path):
@@ -88,23 +104,19 @@ class DeltaLake(Lake):
         self, table: str, partitions: Sequence[str] | None = None, *, with_partition: bool = False
     ) -> pl.LazyFrame:
         path = self._path(table)
-        known = self.partitions(table)
-        missing = sorted(set(partitions or ()) - known)
+        known = self.digests(table)
+        missing = sorted(set(partitions or ()) - set(known))
         if missing or not known:
-            raise DataError(
-                "data-missing",
-                f"{table} has no partition {', '.join(missing[:5]) or '(the table is absent)'}",
-                f"materialize {table} for it first",
-            )
+            raise _absent(table, missing)
         frame = pl.scan_delta(str(path))
         if partitions is not None:
             frame = frame.filter(pl.col(PARTITION).is_in(list(partitions)))
         return frame if with_partition else frame.drop(PARTITION)
 
     @override
-    def partitions(self, table: str) -> frozenset[str]:
-        folder = self._path(table) / "_partitions"
-        return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()
+    def digests(self, table: str) -> dict[str, str]:
+        folder = self._path(table) / _MARKERS
+        return {path.name: path.read_text() for path in sorted(folder.iterdir())} if folder.is_dir() else {}
 
     def _path(self, table: str) -> Path:
         return self._root / table
@@ -126,12 +138,10 @@ class DeltaLake(Lake):
             else:
                 return
 
-    def _remember(self, path: Path, parts: Mapping[str, pl.DataFrame]) -> None:
+    def _remember(self, path: Path, parts: Mapping[str, Part]) -> None:
         # Delta keeps no trace of a partition without rows; an empty day is a fact and must not look like a missing one.
-        folder = path / "_partitions"
-        folder.mkdir(exist_ok=True)
-        for key in parts:
-            (folder / key).touch()
+        for key, part in parts.items():
+            write_atomic(path / _MARKERS / key, part.digest.encode())
 
     @contextmanager
     def _writing(self, path: Path) -> Iterator[None]:
@@ -139,3 +149,11 @@ class DeltaLake(Lake):
         with (path / "_lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _absent(table: str, partitions: Sequence[str]) -> DataError:
+    return DataError(
+        "data-missing",
+        f"{table} has no partition {', '.join(partitions[:5]) or '(the table is absent)'}",
+        f"materialize {table} for it first",
+    )

@@ -1,0 +1,51 @@
+# Every target makes its environment first (deploy/local/environment.sh): a no-op once it stands.
+SHELL := bash
+.DEFAULT_GOAL := help
+ROADBED := .venv/bin/roadbed
+PYTEST := .venv/bin/python -m pytest
+# Processes of the platform read compiled bytecode; a shell that forbids writing it makes every start slow.
+unexport PYTHONDONTWRITEBYTECODE
+
+QUICK := not (slow or service or browser or kill or attack)
+
+.PHONY: help environment up down status test test-full lint lock bench clean
+
+help: ## what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+environment: ## create or refresh .venv
+	@deploy/local/environment.sh
+
+up: environment ## start everything, live through enough of 2013 for a first model, show a prediction
+	@$(ROADBED) up
+
+down: environment ## stop what `make up` started; the state stays
+	@$(ROADBED) down
+
+status: environment ## what runs, what is served, what failed
+	@$(ROADBED) status
+
+test: environment ## unit, contract, graph and property tests; ten minutes on two cores
+	$(PYTEST) -n 2 --dist loadfile -m "$(QUICK)" tests
+
+test-full: environment ## services, browser, kills, attacks, and what is slow
+	$(PYTEST) -m "not ($(QUICK))" tests
+
+lint: environment ## style, types, imports, the generated workspace
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	.venv/bin/python -m platform_assets.cli.workspace --check
+
+lock: environment ## compile requirements.lock again
+	deploy/local/lock.sh
+
+bench: environment ## run one benchmark: make bench NAME=point_in_time
+	@test -n "$(NAME)" || { echo "error: say which, for example make bench NAME=point_in_time; there are:"; \
+	  ls benchmarks/*.py | xargs -n1 basename | sed 's/\.py$$/  /' ; exit 2; }
+	.venv/bin/python benchmarks/$(NAME).py
+
+clean: ## remove caches; neither the environment nor the state
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist build .tmp_dagster_home_*
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The `roadbed` command: one small module a verb, and what they share."""

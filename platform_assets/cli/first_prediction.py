@@ -1,0 +1,125 @@
+"""The first journey's facts, and the prediction that it ends with: which model, which stages, which request."""
+
+import json
+import shlex
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import httpx
+from rich.console import Console
+
+from formats.bundle import read_contract
+from formats.canonical import Json
+from formats.contract import Column
+from formats.errors import EndpointError
+from formats.home import Home
+from platform_assets.cli.explain import explain
+from platform_assets.cli.site import LOOPBACK, Site
+from resources.bundle_store import FileBundleStore
+from resources.endpoint_state import Observed
+
+
+class Journey(NamedTuple):
+    """Where the replay begins, the assets to be made on the way (in order), and the endpoint at its end."""
+
+    instant: datetime
+    stages: tuple[str, ...]
+    endpoint: str
+
+
+# The first model is trained on what was known by the end of March 2013 and judged on April.
+FIRST_MODEL = Journey(
+    instant=datetime(2013, 5, 1, 4, tzinfo=UTC),
+    stages=(
+        "aviation/schedule",
+        "aviation/outcomes",
+        "aviation/weather",
+        "aviation/departure_delay/training_set",
+        "aviation/departure_delay/model",
+        "aviation/departure_delay/evaluation",
+        "aviation/departure_delay/staging/release",
+        "aviation/departure_delay/staging/endpoint",
+        "aviation/departure_delay/prod/release",
+        "aviation/departure_delay/prod/endpoint",
+    ),
+    endpoint="aviation/departure_delay/prod/endpoint",
+)
+
+
+def request_body(home: Home, bundle: str) -> str:
+    """A request that the bundle answers, as JSON: the one that it was built with, else one made from its contract."""
+    folder = FileBundleStore(home.bundles).open(bundle)
+    example = json.loads((folder / "payload" / "example.json").read_bytes())
+    if isinstance(example, dict) and "request" in example:
+        return json.dumps(example["request"])
+    return json.dumps({column.name: _sample(column) for column in read_contract(folder).request})
+
+
+def curl(port: int, body: str) -> str:
+    """The command that asks for the prediction, ready for a shell."""
+    return (
+        f"curl -s -X POST http://{LOOPBACK}:{port}/predict -H 'content-type: application/json' -d {shlex.quote(body)}"
+    )
+
+
+def show_prediction(site: Site, served: Observed, console: Console, journey: Journey) -> None:
+    """Print the UI's address, the `curl` line with its answer, and `roadbed explain` with what it says.
+
+    Raises:
+        EndpointError: the endpoint that calls itself stable does not answer.
+    """
+    if served.port is None or served.bundle is None:
+        raise _mute(journey, "the runtime names no port or bundle")
+    body = request_body(site.home, served.bundle)
+    answer = _ask(journey, served.port, body)
+    console.print(f"\nUI       {site.url}", markup=False)
+    console.print(f"ask      {curl(served.port, body)}", markup=False, soft_wrap=True)
+    console.print(f"         {answer}", markup=False, soft_wrap=True)
+    identifier = prediction_id(answer)
+    if identifier is not None:
+        console.print(f"why      roadbed explain {identifier}", markup=False)
+        console.print(explain(site.home, identifier), markup=False, soft_wrap=True)
+
+
+def prediction_id(answer: str) -> str | None:
+    """The id of the (first) prediction in an answer of the endpoint."""
+    return _find(json.loads(answer), "prediction")
+
+
+def _find(value: Json, name: str) -> str | None:
+    if isinstance(value, dict):
+        here = value.get(name)
+        if isinstance(here, str):
+            return here
+        return next((found for part in value.values() if (found := _find(part, name))), None)
+    if isinstance(value, list):
+        return next((found for part in value if (found := _find(part, name))), None)
+    return None
+
+
+def _ask(journey: Journey, port: int, body: str) -> str:
+    headers = {"content-type": "application/json"}
+    try:
+        answer = httpx.post(f"http://{LOOPBACK}:{port}/predict", content=body, headers=headers, timeout=30)
+    except httpx.HTTPError as error:
+        raise _mute(journey, str(error) or type(error).__name__) from error
+    if answer.status_code != httpx.codes.OK:
+        raise _mute(journey, f"status {answer.status_code}: {answer.text[:200]}")
+    return answer.text.strip()
+
+
+def _mute(journey: Journey, why: str) -> EndpointError:
+    return EndpointError(
+        "endpoint-unstable",
+        f"{journey.endpoint} calls itself stable but does not answer: {why}",
+        "look at its log in the home's endpoints/ folder and at `roadbed status`",
+    )
+
+
+def _sample(column: Column) -> Json:
+    if column.type == "text":
+        return column.allowed[0] if column.allowed else "unknown"
+    middle = (column.minimum or 0.0) / 2 + (column.maximum or 0.0) / 2
+    if column.type == "bool":
+        return False
+    return round(middle) if column.type == "int" else middle

@@ -1,0 +1,82 @@
+"""A team's declarations become one Dagster code location."""
+
+import dagster as dg
+
+from io_managers.bundle import BundleIOManager
+from io_managers.table import TableIOManager
+from platform_assets.datasets.assets import evaluation_set_asset, training_set_asset
+from platform_assets.endpoints.assets import endpoint_asset
+from platform_assets.features.assets import Assets, feature_view_assets, online_store_asset, raw_table_assets
+from platform_assets.features.sensors import arrivals
+from platform_assets.monitoring.assets import drift_asset, prediction_log_asset
+from platform_assets.monitoring.sensors import retraining
+from platform_assets.monitoring.watch_sensors import endpoint_watch
+from platform_assets.promotion.assets import evaluation_asset, release_asset
+from platform_assets.promotion.sensors import promotion
+from platform_assets.scoring.assets import batch_predictions_asset
+from platform_assets.scoring.sensors import daily_predictions, prediction_log_ingestion
+from platform_assets.team import Model, Team
+from platform_assets.training.assets import model_asset
+from resources.experiment_tracking import ExperimentTracking
+from resources.installation import Installation
+
+
+def shared_resources() -> dict[str, object]:
+    """The resources that every location has."""
+    installation = Installation()
+    return {
+        "installation": installation,
+        "tracking": ExperimentTracking(),
+        "tables": TableIOManager(installation=installation),
+        "bundles": BundleIOManager(installation=installation),
+    }
+
+
+def team_definitions(team: Team) -> dg.Definitions:
+    """The assets, checks, jobs, sensors and resources of `team`."""
+    data = dg.Definitions(assets=_data_assets(team), sensors=[], jobs=[])
+    jobs, sensor = arrivals(team.owner, team.raw_tables, team.views)
+    base = dg.Definitions(
+        sensors=[sensor, _automation()], jobs=jobs, resources=shared_resources(), executor=dg.in_process_executor
+    )
+    return dg.Definitions.merge(data, base, *(_model_definitions(team, model) for model in team.models))
+
+
+def _data_assets(team: Team) -> Assets:
+    assets: Assets = []
+    for table in team.raw_tables:
+        assets.extend(raw_table_assets(team.owner, table))
+    for view in team.views:
+        assets.extend(feature_view_assets(team.owner, view))
+    return [*assets, online_store_asset(team.owner, team.views)] if team.views else assets
+
+
+def _model_definitions(team: Team, model: Model) -> dg.Definitions:
+    owner = team.owner
+    pairs = [step(owner, model) for step in (retraining, promotion, daily_predictions, prediction_log_ingestion)]
+    checks, watch = endpoint_watch(owner, model)
+    return dg.Definitions(
+        assets=[
+            training_set_asset(owner, model.name, model.training_set),
+            evaluation_set_asset(owner, model.name, model.training_set),
+            model_asset(owner, model),
+            evaluation_asset(owner, model),
+            release_asset(owner, model),
+            endpoint_asset(owner, model),
+            batch_predictions_asset(owner, model),
+            prediction_log_asset(owner, model),
+            drift_asset(owner, model),
+        ],
+        asset_checks=[checks],
+        jobs=[job for job, _ in pairs],
+        sensors=[*(sensor for _, sensor in pairs), watch],
+    )
+
+
+def _automation() -> dg.AutomationConditionSensorDefinition:
+    return dg.AutomationConditionSensorDefinition(
+        "automation",
+        target=dg.AssetSelection.all(),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=10,
+    )

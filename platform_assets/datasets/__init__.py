@@ -1,0 +1,1 @@
+"""Training and evaluation sets: spine, views and labels joined as they were known, as immutable snapshots."""

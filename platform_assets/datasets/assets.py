@@ -1,0 +1,119 @@
+"""Training and evaluation sets as assets, partitioned by training cutoff: month `2013-03-01` is trained on up to its END."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from formats.table_digest import table_digest
+from platform_assets.contracts.assets import column_schema
+from platform_assets.contracts.spec import Contract
+from platform_assets.datasets.build import labelled
+from platform_assets.datasets.spec import TrainingSet
+from platform_assets.features.spec import FeatureView
+from platform_assets.materialized import Materialized
+from platform_assets.ownership import FRESHNESS, Owner
+from platform_assets.tables import described
+from resources.installation import Installation
+from resources.lake import Part
+
+
+def training_set_asset(owner: Owner, model: str, dataset: TrainingSet) -> dg.AssetsDefinition:
+    """What the model of a cutoff is trained on."""
+
+    def windows(key: str) -> tuple[datetime, datetime]:
+        calendar = owner.calendar
+        first = calendar.start(calendar.first_day.isoformat())
+        end = calendar.month_end(key)
+        return max(first, calendar.month_end(key, 1 - dataset.history_months)), end
+
+    description = (
+        f"Questions of the {dataset.history_months} months before the cutoff, with features as known then, and answers."
+    )
+    mapping = dg.TimeWindowPartitionMapping(
+        start_offset=-dataset.history_months, allow_nonexistent_upstream_partitions=True
+    )
+    return _dataset_asset(owner, model, "training_set", dataset, description, mapping, windows)
+
+
+def evaluation_set_asset(owner: Owner, model: str, dataset: TrainingSet) -> dg.AssetsDefinition:
+    """What the model of a cutoff is judged on: the month after."""
+
+    def windows(key: str) -> tuple[datetime, datetime]:
+        return owner.calendar.month_end(key), owner.calendar.month_end(key, 2)
+
+    # Plans and slow features of the judged month became known in the months before it.
+    mapping = dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=1, allow_nonexistent_upstream_partitions=True)
+    description = "Questions of the month after the cutoff, which no model of this cutoff has seen."
+    return _dataset_asset(owner, model, "evaluation_set", dataset, description, mapping, windows)
+
+
+def _dataset_asset(  # each argument is one facet of the catalog's entry
+    owner: Owner,
+    model: str,
+    stop: str,
+    dataset: TrainingSet,
+    description: str,
+    mapping: dg.TimeWindowPartitionMapping,
+    windows: Callable[[str], tuple[datetime, datetime]],
+) -> dg.AssetsDefinition:
+    key = dg.AssetKey([owner.team, model, stop])
+
+    def build(context: dg.AssetExecutionContext, installation: Installation, **tables: pl.LazyFrame) -> Materialized:
+        start, end = (instant.astimezone(UTC) for instant in windows(context.partition_key))
+        what = f"{key.to_user_string()}[{context.partition_key}]"
+        owner.calendar.require_arrived(what, end, installation.clock.now())
+        frame = labelled(dataset, tables, start, end)
+        part = Part(frame, table_digest(frame, dataset.key))
+        return described(context, {context.partition_key: part}, _facts(owner, dataset, frame, start, end))
+
+    tables = {table.name for table in (*dataset.spine.tables, dataset.label.table)} | {v.name for v in dataset.views}
+    ins = {name: dg.AssetIn(dg.AssetKey([owner.team, name]), partition_mapping=mapping) for name in sorted(tables)}
+    return dg.asset(
+        key=key,
+        ins=ins,
+        description=description,
+        group_name=model,
+        owners=[owner.contact],
+        kinds={"polars", "deltalake"},
+        metadata={"dagster/column_schema": _schema(dataset)},
+        partitions_def=owner.calendar.monthly,
+        freshness_policy=FRESHNESS,
+        io_manager_key="tables",
+        dagster_type=dg.Any,
+        pool="training",
+    )(build)
+
+
+def _facts(owner: Owner, dataset: TrainingSet, frame: pl.DataFrame, start: datetime, end: datetime) -> dict[str, Any]:
+    label = frame[dataset.label.column].cast(pl.Float64)
+    return {
+        "from": start.isoformat(),
+        "until": end.isoformat(),
+        "class balance": dg.MetadataValue.float(float(label.mean() or 0.0)),  # type: ignore[arg-type]
+        "dagster/column_lineage": _lineage(owner, dataset),
+    }
+
+
+def _lineage(owner: Owner, dataset: TrainingSet) -> dg.TableColumnLineage:
+    spine_table = dg.AssetKey([owner.team, dataset.spine.tables[0].name])
+    label_table = dg.AssetKey([owner.team, dataset.label.table.name])
+    deps = {name: [dg.TableColumnDep(spine_table, name)] for name in dataset.spine.contract.columns}
+    for view in dataset.views:
+        deps.update({name: [dg.TableColumnDep(dg.AssetKey([owner.team, view.name]), name)] for name in view.features})
+    deps[dataset.label.column] = [dg.TableColumnDep(label_table, dataset.label.column)]
+    return dg.TableColumnLineage(deps)
+
+
+def _schema(dataset: TrainingSet) -> dg.TableSchema:
+    def columns(contract: Contract, names: tuple[str, ...]) -> list[dg.TableColumn]:
+        return [column for column in column_schema(contract).columns if column.name in names]
+
+    def of_view(view: FeatureView) -> list[dg.TableColumn]:
+        return columns(view.contract, view.features)
+
+    spine = columns(dataset.spine.contract, tuple(dataset.spine.contract.columns))
+    label = columns(dataset.label.table.contract, (dataset.label.column,))
+    return dg.TableSchema([*spine, *(c for view in dataset.views for c in of_view(view)), *label])

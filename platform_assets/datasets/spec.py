@@ -1,0 +1,99 @@
+"""What a team declares about a dataset: which questions were asked when, what was known then, what came of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+
+import polars as pl
+
+from formats.contract import Column, ServingContract, View
+from formats.errors import DeclarationError
+from platform_assets.contracts.projections import serving_column
+from platform_assets.contracts.spec import Contract
+from platform_assets.features.spec import FeatureView, RawTable, Tables
+
+
+@dataclass(frozen=True)
+class Spine:
+    """The questions: `compute(tables, start, end)` gives one row for each prediction time in [start, end).
+
+    `contract` describes the columns that a request brings: the key, the prediction time (as its event time) and the request-time
+    inputs, which are the columns in `request`.
+    """
+
+    tables: tuple[RawTable, ...]
+    contract: Contract
+    request: tuple[str, ...]
+    compute: Callable[[Tables, datetime, datetime], pl.LazyFrame]
+
+    @property
+    def prediction_time(self) -> str:
+        """The column that says when the question was asked."""
+        if self.contract.event_time is None:
+            raise DeclarationError(
+                "declaration-invalid",
+                "a spine's contract needs an event time: the prediction time",
+                "declare event_time",
+            )
+        return self.contract.event_time
+
+
+@dataclass(frozen=True)
+class Label:
+    """The answer: `column` of `table`, joined on the spine's key, once it is known.
+
+    `delay` is how long after the prediction time every answer is known: later questions wait for the next window.
+    """
+
+    table: RawTable
+    column: str
+    delay: timedelta
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Spine + views + label, over the `history_months` up to a cutoff, judged on the month after it."""
+
+    spine: Spine
+    label: Label
+    views: tuple[FeatureView, ...]
+    history_months: int = 12
+
+    def __post_init__(self) -> None:
+        names = [*self.spine.contract.columns, self.label.column, *(f for view in self.views for f in view.features)]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise DeclarationError(
+                "declaration-invalid",
+                f"the columns {repeated} occur more than once in the training set",
+                "rename them in the view that is younger",
+            )
+
+    @cached_property
+    def key(self) -> tuple[str, ...]:
+        """The columns that tell the rows apart."""
+        return self.spine.contract.row_key
+
+    def contract(self, team: str, model: str) -> ServingContract:
+        """The request contract of a model that is trained on this: derived, never written twice."""
+        request = [serving_column(self.spine.contract, name, None) for name in self.spine.request]
+        looked_up = [_view_column(view, name) for view in self.views for name in view.features]
+        views = tuple(_serving_view(team, view) for view in self.views)
+        return ServingContract(model=f"{team}/{model}", columns=(*request, *looked_up), views=views)
+
+
+def _view_column(view: FeatureView, name: str) -> Column:
+    import msgspec
+
+    # Before an entity's first row there is no value: whatever the view promises, the model must take its absence.
+    return msgspec.structs.replace(serving_column(view.contract, name, view.name), nullable=True)
+
+
+def _serving_view(team: str, view: FeatureView) -> View:
+    return View(
+        name=view.qualified(team),
+        keys=view.entity.keys,
+        columns=view.features,
+        time_to_live=view.time_to_live.total_seconds(),
+    )

@@ -1,0 +1,1 @@
+"""Raw tables, entities and feature views, and the point-in-time join over them."""

@@ -1,0 +1,149 @@
+"""Raw tables, feature views and the online store as assets."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from formats.canonical import digest_of, sha256_hex
+from platform_assets.contracts.assets import column_schema, contract_check
+from platform_assets.contracts.spec import Contract
+from platform_assets.features.online import newest_rows, packed
+from platform_assets.features.spec import FeatureView, RawTable, Source
+from platform_assets.materialized import Materialized
+from platform_assets.ownership import FRESHNESS, Owner
+from platform_assets.tables import quarantine_spec, requested_window, store_table
+from resources.installation import Installation
+
+# Not eager(): that waits for every upstream partition, and most days of a replay have not arrived.
+ON_NEW_DATA = (
+    dg.AutomationCondition.any_deps_updated().since_last_handled()
+    & ~dg.AutomationCondition.in_progress()
+    & ~dg.AutomationCondition.any_deps_in_progress()
+)
+
+_ONLINE_DAYS = 14  # an entity without a row for longer keeps the one it has, which is then marked stale
+
+Assets = list[dg.AssetsDefinition | dg.AssetSpec]
+
+
+def raw_table_assets(owner: Owner, table: RawTable) -> Assets:
+    """The asset of a raw table, and the side asset of the rows that broke its contract."""
+    key = dg.AssetKey([owner.team, table.name])
+
+    def read(context: dg.AssetExecutionContext, installation: Installation) -> Materialized:
+        frame = _read(context, owner, table, installation)
+        return store_table(context, owner.calendar, table.contract, frame, installation)
+
+    asset = _table_asset(owner, key, table.contract, table.description, group="raw", daily=table.daily)
+    return [asset(read), quarantine_spec(owner, key, daily=table.daily)]
+
+
+def feature_view_assets(owner: Owner, view: FeatureView) -> Assets:
+    """The asset of a feature view, and its side asset."""
+    key = dg.AssetKey([owner.team, view.name])
+
+    def compute(context: dg.AssetExecutionContext, installation: Installation, **tables: pl.LazyFrame) -> Materialized:
+        start, end = requested_window(context, owner.calendar, installation)
+        frame = view.compute(tables, start, end)
+        lineage = {"dagster/column_lineage": _lineage(owner, view)}
+        return store_table(context, owner.calendar, view.contract, frame, installation, lineage)
+
+    description = f"{view.description}\n\nEntity: {view.entity.name}. Time to live: {view.time_to_live}."
+    ins = {source.table.name: _source_in(owner, source) for source in view.sources}
+    asset = _table_asset(owner, key, view.contract, description, group="features", daily=True, ins=ins)
+    return [asset(compute), quarantine_spec(owner, key, daily=True)]
+
+
+def online_store_asset(owner: Owner, views: Sequence[FeatureView]) -> dg.AssetsDefinition:
+    """The team's rows in the online store: the newest known row of each entity, one transaction an update."""
+    key = dg.AssetKey([owner.team, "online_store"])
+
+    def fill(context: dg.AssetExecutionContext, installation: Installation) -> Materialized:
+        rows: dict[bytes, bytes] = {}
+        facts: dict[str, dg.MetadataValue[Any] | int | str] = {}
+        for view in views:
+            newest = newest_rows(view, _recent(owner, view, installation))
+            rows.update(packed(owner.team, view, newest))
+            facts[f"{view.name} newest event"] = str(newest[str(view.contract.event_time)].max())
+        installation.online_store.put(rows)
+        context.log.info("%d rows of %d views put into the online store", len(rows), len(views))
+        version = digest_of({name.decode(): sha256_hex(value) for name, value in rows.items()})
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(version), metadata={"dagster/row_count": len(rows), **facts}
+        )
+
+    return dg.asset(
+        key=key,
+        deps=[dg.AssetDep([owner.team, view.name], partition_mapping=dg.AllPartitionMapping()) for view in views],
+        description="The newest known row of each entity of each view, where the endpoints read it.",
+        group_name="features",
+        owners=[owner.contact],
+        kinds={"lmdb"},
+        freshness_policy=FRESHNESS,
+        automation_condition=ON_NEW_DATA,
+    )(fill)
+
+
+def _recent(owner: Owner, view: FeatureView, installation: Installation) -> pl.LazyFrame:
+    table = f"{owner.team}/{view.name}"
+    days = sorted(installation.lake.digests(table))
+    return installation.lake.scan(table, days[-_ONLINE_DAYS:])
+
+
+def _read(context: dg.AssetExecutionContext, owner: Owner, table: RawTable, installation: Installation) -> pl.LazyFrame:
+    if table.read is not None:
+        return table.read(*requested_window(context, owner.calendar, installation))
+    if table.read_whole is None:  # RawTable refuses to be declared so
+        raise AssertionError(table.name)
+    return table.read_whole()
+
+
+def _table_asset(
+    owner: Owner,
+    key: dg.AssetKey,
+    contract: Contract,
+    description: str,
+    *,
+    group: str,
+    daily: bool,
+    ins: dict[str, dg.AssetIn] | None = None,
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    return dg.asset(
+        key=key,
+        ins=ins or {},
+        description=description,
+        group_name=group,
+        owners=[owner.contact],
+        kinds={"polars", "deltalake"},
+        metadata={"dagster/column_schema": column_schema(contract), "contract version": contract.version},
+        partitions_def=owner.calendar.daily if daily else None,
+        backfill_policy=dg.BackfillPolicy.single_run() if daily else None,
+        check_specs=[contract_check(key)],
+        freshness_policy=FRESHNESS,
+        io_manager_key="tables",
+        dagster_type=dg.Any,
+        code_version=str(contract.version),
+    )
+
+
+def _source_in(owner: Owner, source: Source) -> dg.AssetIn:
+    key = dg.AssetKey([owner.team, source.table.name])
+    if not source.table.daily:
+        return dg.AssetIn(key)
+    mapping = dg.TimeWindowPartitionMapping(
+        start_offset=-source.lookback_days, allow_nonexistent_upstream_partitions=True
+    )
+    return dg.AssetIn(key, partition_mapping=mapping)
+
+
+def _lineage(owner: Owner, view: FeatureView) -> dg.TableColumnLineage:
+    """Which raw columns each column comes from, as its contract declares (`sources`: `table.column`)."""
+    return dg.TableColumnLineage({name: list(_column_deps(owner, view, name)) for name in view.contract.columns})
+
+
+def _column_deps(owner: Owner, view: FeatureView, column: str) -> Iterable[dg.TableColumnDep]:
+    for source in view.contract.metadata(column).get("sources", ()):
+        table, _, name = source.partition(".")
+        yield dg.TableColumnDep(dg.AssetKey([owner.team, table]), name)

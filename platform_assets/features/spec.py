@@ -1,0 +1,90 @@
+"""What a team declares about its data: raw tables, entities, feature views."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from formats.errors import DeclarationError
+from platform_assets.contracts.spec import Contract
+
+Tables = Mapping[str, pl.LazyFrame]
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """A table as it arrives. `read(start, end)` gives the rows that became known in [start, end), both UTC.
+
+    Append-only: a correction is a new row with a later known time. `whole` tables have no days: `read_whole()` gives all rows.
+    """
+
+    name: str
+    contract: Contract
+    description: str
+    read: Callable[[datetime, datetime], pl.LazyFrame] | None = None
+    read_whole: Callable[[], pl.LazyFrame] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.read is None) == (self.read_whole is None):
+            raise DeclarationError(
+                "declaration-invalid",
+                f"raw table {self.name} must have either `read` (by day) or `read_whole`",
+                "give exactly one reader",
+            )
+
+    @property
+    def daily(self) -> bool:
+        """Whether rows arrive by day."""
+        return self.read is not None
+
+
+@dataclass(frozen=True)
+class Entity:
+    """What features describe, by the columns that name one."""
+
+    name: str
+    keys: tuple[str, ...]
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A raw table that a view reads, with how many days before its own it needs."""
+
+    table: RawTable
+    lookback_days: int = 0
+
+
+@dataclass(frozen=True)
+class FeatureView:
+    """Features of an entity over time. `compute(tables, start, end)` gives the rows that became known in [start, end).
+
+    `time_to_live`: a value older than this (by event time) is missing in training and marked stale online.
+    """
+
+    name: str
+    entity: Entity
+    contract: Contract
+    sources: tuple[Source, ...]
+    compute: Callable[[Tables, datetime, datetime], pl.LazyFrame]
+    time_to_live: timedelta
+    description: str
+
+    def __post_init__(self) -> None:
+        contract = self.contract
+        if contract.event_time is None or contract.known_time is None or contract.key != self.entity.keys:
+            raise DeclarationError(
+                "declaration-invalid",
+                f"feature view {self.name} needs a contract with event time, known time and the key {self.entity.keys}",
+                f"its contract has {contract.event_time}, {contract.known_time}, {contract.key}",
+            )
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The value columns, in the contract's order."""
+        return tuple(name for name in self.contract.columns if name not in self.contract.row_key)
+
+    def qualified(self, team: str) -> str:
+        """`<team>/<view>@<version>`: the view's name in serving contracts and the online store."""
+        return f"{team}/{self.name}@{self.contract.version}"

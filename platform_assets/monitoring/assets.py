@@ -1,0 +1,147 @@
+"""The prediction log and drift as assets."""
+
+from datetime import UTC
+
+import dagster as dg
+import polars as pl
+
+from formats.bundle import read_contract
+from formats.failpoints import failpoint
+from formats.profile import ReferenceProfile, decode_profile
+from formats.table_digest import table_digest
+from io_managers.table import table_name
+from platform_assets.contracts.assets import markdown_table
+from platform_assets.materialized import Materialized
+from platform_assets.monitoring.profiles import psi
+from platform_assets.monitoring.spool import KEY, closed_segments, log_frame, merged, records_in
+from platform_assets.ownership import FRESHNESS, Owner
+from platform_assets.promotion.live import live_release
+from platform_assets.tables import described
+from platform_assets.team import Model
+from resources.installation import Installation
+from resources.lake import Part
+
+DRIFT_CHECK = "drift"
+DRIFT_KEY = ("day", "column")
+
+_SCHEMA = {"day": pl.String, "column": pl.String, "psi": pl.Float64, "rows": pl.Int64, "bundle": pl.String}
+
+
+def prediction_log_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
+    """What the endpoint answered, by the day on which it was asked. A day that is not over can be ingested again."""
+    key = dg.AssetKey([owner.team, model.name, "prediction_log"])
+
+    def ingest(context: dg.AssetExecutionContext, installation: Installation) -> Materialized:
+        contract = model.training_set.contract(owner.team, model.name)
+        segments = closed_segments(installation.home.endpoint(model.endpoint(owner.team)))
+        new = log_frame(records_in(segments), contract)
+        day = owner.calendar.day_of(pl.col("asked_at"))
+        held = installation.lake.digests(table_name(key))
+        parts = {}
+        for partition in context.partition_keys:
+            rows = new.filter(day == partition)
+            if partition in held:
+                rows = merged(installation.lake.scan(table_name(key), [partition]).collect(), rows)
+            parts[partition] = Part(rows, table_digest(rows, KEY))
+        failpoint("prediction_log.before_ingest")
+        return described(context, parts, {"segments read": len(segments)})
+
+    return dg.asset(
+        key=key,
+        deps=[dg.AssetKey([owner.team, model.name, model.environment, "endpoint"])],
+        description="Every answer of the endpoint with its request, features, release and bundle; ingested from the spool.",
+        group_name=model.name,
+        owners=[owner.contact],
+        kinds={"deltalake"},
+        partitions_def=owner.calendar.daily,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        freshness_policy=FRESHNESS,
+        io_manager_key="tables",
+        dagster_type=dg.Any,
+    )(ingest)
+
+
+def drift_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
+    """How far each day's features are from those of the training set, by PSI, with a check at the rule's limit."""
+    key = dg.AssetKey([owner.team, model.name, "drift"])
+    predictions = dg.AssetKey([owner.team, model.name, "batch_predictions"])
+    log = dg.AssetKey([owner.team, model.name, "prediction_log"])
+
+    def measure(context: dg.AssetExecutionContext, installation: Installation) -> Materialized:
+        bundle = live_release(installation, model.endpoint(owner.team)).bundle
+        folder = installation.bundles.open(bundle)
+        profile = decode_profile((folder / "payload" / "profile.json").read_bytes())
+        columns = [column.name for column in read_contract(folder).columns]
+        days = {
+            day: _drift_of(installation, [predictions, log], day, columns, profile, bundle)
+            for day in context.partition_keys
+        }
+        parts = {day: Part(rows, table_digest(rows, DRIFT_KEY)) for day, rows in days.items()}
+        return described(context, parts, {"bundle": bundle}, [_verdict(key, model, pl.concat(days.values()))])
+
+    return dg.asset(
+        key=key,
+        deps=[predictions, log],
+        description="PSI of each feature of a day's questions against the released model's reference profile.",
+        group_name=model.name,
+        owners=[owner.contact],
+        kinds={"polars", "deltalake"},
+        partitions_def=owner.calendar.daily,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        check_specs=[
+            dg.AssetCheckSpec(DRIFT_CHECK, asset=key, description="The newest day's features look like training's.")
+        ],
+        freshness_policy=FRESHNESS,
+        io_manager_key="tables",
+        dagster_type=dg.Any,
+    )(measure)
+
+
+def _drift_of(
+    installation: Installation,
+    tables: list[dg.AssetKey],
+    day: str,
+    columns: list[str],
+    profile: ReferenceProfile,
+    bundle: str,
+) -> pl.DataFrame:
+    names = [table_name(key) for key in tables if day in installation.lake.digests(table_name(key))]
+    frames = [installation.lake.scan(name, [day]).select(columns).collect() for name in names]
+    asked = pl.concat(frames, how="vertical_relaxed") if frames else pl.DataFrame()
+    found = psi(profile, asked) if asked.height else {}
+    rows = [(day, column, value, asked.height, bundle) for column, value in found.items()]
+    return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
+
+
+def _verdict(key: dg.AssetKey, model: Model, drift: pl.DataFrame) -> dg.AssetCheckResult:
+    newest = drift.filter(pl.col("day") == pl.col("day").max()).sort("psi", descending=True)
+    worst = float(newest["psi"][0]) if newest.height else 0.0
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=DRIFT_CHECK,
+        passed=worst <= model.retraining.drift_psi,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "greatest PSI": worst,
+            "threshold": model.retraining.drift_psi,
+            "columns": dg.MetadataValue.md(markdown_table(newest.head(10))),
+        },
+    )
+
+
+def archive_segments(owner: Owner, model: Model, installation: Installation) -> int:
+    """Drop the segments whose every record is in the lake; how many were dropped."""
+    table = f"{owner.team}/{model.name}/prediction_log"
+    held = set(installation.lake.digests(table))
+    dropped = 0
+    for segment in closed_segments(installation.home.endpoint(model.endpoint(owner.team))):
+        records = records_in([segment])
+        days = {owner.calendar.key_of(record.asked_at.astimezone(UTC)) for record in records}
+        if not days <= held:
+            continue
+        stored = installation.lake.scan(table, sorted(days)).select("prediction").collect()["prediction"]
+        if {record.prediction for record in records} <= set(stored):
+            segment.unlink()
+            dropped += 1
+    failpoint("prediction_log.after_ingest")
+    return dropped

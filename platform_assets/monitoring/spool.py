@@ -1,0 +1,76 @@
+"""From the endpoint's spool to the lake: closed segments of the prediction log, each record once."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+import polars as pl
+
+from formats.contract import ServingContract
+from formats.prediction_log import PredictionRecord, read_segment
+
+INGESTED = ".ingested"
+
+KEY = ("prediction",)
+
+_FACTS: dict[str, pl.DataType] = {
+    "prediction": pl.String(),
+    "endpoint": pl.String(),
+    "release": pl.String(),
+    "bundle": pl.String(),
+    "asked_at": pl.Datetime("us", "UTC"),
+    "served_at": pl.Datetime("us", "UTC"),
+    "probability": pl.Float64(),
+    "stale": pl.String(),
+    "missing": pl.String(),
+    "request": pl.String(),
+}
+
+
+def closed_segments(endpoint_folder: Path) -> list[Path]:
+    """Segments that the writer has closed and nobody has ingested, oldest first."""
+    return sorted((endpoint_folder / "spool").glob("*.log"))
+
+
+def all_segments(endpoint_folder: Path) -> list[Path]:
+    """Every segment, the open one included: where a prediction is found that is not in the lake yet."""
+    return sorted(path for path in (endpoint_folder / "spool").glob("*") if path.suffix in {".log", ".open"})
+
+
+def records_in(segments: Iterable[Path]) -> list[PredictionRecord]:
+    """The whole records of `segments`."""
+    return [record for segment in segments for record in read_segment(segment.read_bytes())]
+
+
+def log_frame(records: Sequence[PredictionRecord], contract: ServingContract) -> pl.DataFrame:
+    """One row a record: the facts, and the features in the contract's columns."""
+    columns: dict[str, pl.DataType] = {
+        column.name: pl.String() if column.type == "text" else pl.Float64() for column in contract.columns
+    }
+    rows = [_row(record, columns) for record in records]
+    return pl.DataFrame(rows, schema={**_FACTS, **columns}, orient="row").unique(KEY, keep="first", maintain_order=True)
+
+
+def merged(held: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
+    """Both, each prediction once: ingesting a segment again changes nothing."""
+    return pl.concat([held, new], how="diagonal_relaxed").unique(KEY, keep="first", maintain_order=True)
+
+
+def _row(record: PredictionRecord, columns: dict[str, pl.DataType]) -> tuple[object, ...]:
+    facts = (
+        record.prediction,
+        record.endpoint,
+        record.release,
+        record.bundle,
+        record.asked_at,
+        record.served_at,
+        record.probability,
+        ",".join(record.stale),
+        ",".join(record.missing),
+        msgspec.json.encode(record.request).decode(),
+    )
+    return (*facts, *(_number(record.features.get(name)) for name in columns))
+
+
+def _number(value: float | str | None) -> float | str | None:
+    return float(value) if isinstance(value, int) else value

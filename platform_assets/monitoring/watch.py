@@ -1,0 +1,82 @@
+"""The watch: what must be true of an endpoint and of the ledger at any moment, looked at without a click."""
+
+import httpx
+import msgspec
+
+from formats.errors import RoadbedError
+from platform_assets.promotion.live import pointers, trusted_keys
+from platform_assets.promotion.records import Release
+from resources.experiment_tracking import ExperimentTracking
+from resources.installation import Installation
+from resources.ledger_anchor import load_anchor
+from resources.model_registry import Alias, ModelRegistry
+
+_TIMEOUT_SECONDS = 3.0
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """Whether it is as it must be, and a sentence that says what and where."""
+
+    good: bool
+    message: str
+
+
+def watch_endpoint(installation: Installation, tracking: ExperimentTracking, endpoint: str) -> dict[str, Finding]:
+    """The findings about `endpoint`, by the name of the check. Nothing to find while nothing is live."""
+    live = pointers(installation).champion(endpoint)
+    if live is None:
+        return {}
+    model, environment = endpoint.removesuffix("/endpoint").rsplit("/", 1)
+    return {
+        "serves_the_release": _serves(installation, live),
+        "bundle_intact": _intact(installation, live.bundle),
+        "registry_agrees": _agrees(tracking, Alias(model, environment), live.bundle),
+    }
+
+
+def heal_registry(installation: Installation, tracking: ExperimentTracking, endpoint: str) -> list[str]:
+    """Point MLflow's alias at the live bundle again; what was changed, in words."""
+    live = pointers(installation).champion(endpoint)
+    if live is None:
+        return []
+    model, environment = endpoint.removesuffix("/endpoint").rsplit("/", 1)
+    return ModelRegistry(tracking).reconcile_aliases({Alias(model, environment): live.bundle})
+
+
+def watch_ledger(installation: Installation) -> Finding:
+    """Whether the ledger's chain, signatures and anchor hold."""
+    report = installation.ledger.verify(trusted_keys(installation), load_anchor(installation.home.anchor))
+    if report.findings:
+        return Finding(False, report.findings[0].message)
+    return Finding(True, f"{report.rows} entries, chained, and the anchor holds")
+
+
+def _serves(installation: Installation, live: Release) -> Finding:
+    try:
+        answer = httpx.get(f"{installation.runtime.url(live.endpoint)}/readyz", timeout=_TIMEOUT_SECONDS)
+        told = answer.json()
+    except RoadbedError as error:
+        return Finding(False, error.message)
+    except (httpx.HTTPError, ValueError) as error:
+        return Finding(False, f"{live.endpoint} does not answer: {type(error).__name__} {error}")
+    if answer.status_code != httpx.codes.OK:
+        return Finding(False, f"{live.endpoint} is not ready: {told.get('message', answer.text[:200])}")
+    if told.get("bundle") != live.bundle:
+        return Finding(False, f"{live.endpoint} serves {told.get('bundle')}, but {live.bundle} is live in the ledger")
+    return Finding(True, f"{live.endpoint} serves {live.bundle}, release {live.sequence}")
+
+
+def _intact(installation: Installation, bundle: str) -> Finding:
+    try:
+        folder = installation.bundles.open(bundle)
+    except RoadbedError as error:
+        return Finding(False, error.message)
+    return Finding(True, f"every file in {folder} is what {bundle} says")
+
+
+def _agrees(tracking: ExperimentTracking, alias: Alias, bundle: str) -> Finding:
+    found = ModelRegistry(tracking).aliased(alias)
+    where = f"MLflow's alias {alias.environment} of {alias.model}"
+    if found != bundle:
+        return Finding(False, f"{where} points to {found}, but {bundle} is live in the ledger; it will be put back")
+    return Finding(True, f"{where} points to {bundle}")

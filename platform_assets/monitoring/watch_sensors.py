@@ -1,0 +1,131 @@
+"""The watch in Dagster: checks that a person can run, and sensors that report them by themselves when something changes."""
+
+from collections.abc import Iterator, Mapping
+
+import dagster as dg
+import msgspec
+
+from platform_assets.endpoints.assets import WATCHED
+from platform_assets.monitoring.reaper import reap
+from platform_assets.monitoring.watch import Finding, heal_registry, watch_endpoint, watch_ledger
+from platform_assets.ownership import Owner
+from platform_assets.team import Model
+from resources.clock import wall_now
+from resources.experiment_tracking import ExperimentTracking
+from resources.installation import Installation
+
+LEDGER = dg.AssetKey(["roadbed", "ledger"])
+LEDGER_CHECK = "chain_intact"
+
+
+def endpoint_watch(owner: Owner, model: Model) -> tuple[dg.AssetChecksDefinition, dg.SensorDefinition]:
+    """The checks of an endpoint, and the sensor that reports them."""
+    endpoint = model.endpoint(owner.team)
+    key = dg.AssetKey(endpoint.split("/"))
+    specs = [dg.AssetCheckSpec(name, asset=key, description=text) for name, text in WATCHED.items()]
+
+    @dg.multi_asset_check(name=f"{model.name}_{model.environment}_watch", specs=specs)
+    def checks(installation: Installation, tracking: ExperimentTracking) -> Iterator[dg.AssetCheckResult]:
+        findings = watch_endpoint(installation, tracking, endpoint)
+        for spec in specs:
+            found = findings.get(spec.name, Finding(False, f"{endpoint} has no live release"))
+            yield _result(spec.asset_key, spec.name, found)
+
+    @dg.sensor(
+        name=f"{model.name}_{model.environment}_watch",
+        minimum_interval_seconds=20,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Looks at {endpoint} and reports its checks when something changes; puts MLflow's alias back.",
+        target=dg.AssetSelection.assets(key),
+    )
+    def sensor(
+        context: dg.SensorEvaluationContext, installation: Installation, tracking: ExperimentTracking
+    ) -> dg.SensorResult:
+        before = _remembered(context)
+        if not before.get("registry_agrees", Finding(True, "")).good:
+            heal_registry(installation, tracking, endpoint)
+        return _reported(key, before, watch_endpoint(installation, tracking, endpoint))
+
+    return checks, sensor
+
+
+def ledger_watch() -> tuple[dg.AssetSpec, dg.AssetChecksDefinition, dg.SensorDefinition]:
+    """The ledger as an asset, its check, and the sensor that reports it."""
+    spec = dg.AssetSpec(
+        LEDGER,
+        description="The append-only, hash-chained record of candidates, decisions and releases.",
+        group_name="platform",
+        owners=["team:platform"],
+        kinds={"sqlite"},
+    )
+
+    @dg.asset_check(asset=LEDGER, name=LEDGER_CHECK, description="Chain, signatures and the anchored head hold.")
+    def check(installation: Installation) -> dg.AssetCheckResult:
+        return _result(LEDGER, LEDGER_CHECK, watch_ledger(installation))
+
+    @dg.sensor(
+        name="ledger_watch",
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Verifies the ledger and reports its check when something changes.",
+        target=dg.AssetSelection.assets(LEDGER),
+    )
+    def sensor(context: dg.SensorEvaluationContext, installation: Installation) -> dg.SensorResult:
+        if not installation.home.ledger.exists():
+            return dg.SensorResult(skip_reason="there is no ledger yet")
+        return _reported(LEDGER, _remembered(context), {LEDGER_CHECK: watch_ledger(installation)})
+
+    return spec, check, sensor
+
+
+def reaper_sensor() -> dg.SensorDefinition:
+    """Ends the runs whose process is gone: Dagster's, and MLflow's."""
+
+    @dg.sensor(
+        name="reaper",
+        minimum_interval_seconds=20,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Ends Dagster and MLflow runs whose process is gone, so that nothing waits for them.",
+        target=dg.AssetSelection.assets(LEDGER),
+    )
+    def sensor(context: dg.SensorEvaluationContext, tracking: ExperimentTracking) -> dg.SkipReason:
+        done = reap(context.instance, tracking, wall_now())
+        return dg.SkipReason("; ".join(done) or "every run that is under way has a living process")
+
+    return sensor
+
+
+def _remembered(context: dg.SensorEvaluationContext) -> dict[str, Finding]:
+    return msgspec.json.decode(context.cursor or "{}", type=dict[str, Finding])
+
+
+def _reported(key: dg.AssetKey, before: Mapping[str, Finding], now: Mapping[str, Finding]) -> dg.SensorResult:
+    """Report what changed; the cursor remembers what was reported, so that the log does not fill with the same."""
+    changed = {name: found for name, found in now.items() if before.get(name) != found}
+    told = "; ".join(found.message for found in now.values()) or "nothing is live yet"
+    return dg.SensorResult(
+        asset_events=[_evaluation(key, name, found) for name, found in changed.items()],
+        skip_reason=told,
+        cursor=msgspec.json.encode(now).decode(),
+    )
+
+
+def _evaluation(key: dg.AssetKey, name: str, found: Finding) -> dg.AssetCheckEvaluation:
+    return dg.AssetCheckEvaluation(
+        asset_key=key,
+        check_name=name,
+        passed=found.good,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=found.message,
+        metadata={"message": found.message},
+    )
+
+
+def _result(key: dg.AssetKey, name: str, found: Finding) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=name,
+        passed=found.good,
+        description=found.message,
+        metadata={"message": found.message},
+    )

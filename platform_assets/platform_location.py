@@ -1,0 +1,19 @@
+"""The platform's own code location: the ledger as an asset, the watch over it, and the reaper."""
+
+import dagster as dg
+
+from platform_assets.code_location import shared_resources
+from platform_assets.monitoring.watch_sensors import ledger_watch, reaper_sensor
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What runs for every team."""
+    spec, check, watch = ledger_watch()
+    return dg.Definitions(
+        assets=[spec],
+        asset_checks=[check],
+        sensors=[watch, reaper_sensor()],
+        resources=shared_resources(),
+        executor=dg.in_process_executor,
+    )

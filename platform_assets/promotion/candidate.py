@@ -1,0 +1,136 @@
+"""Candidates and their evaluations as the ledger keeps them: what was built from what, and how it was measured."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from formats.canonical import digest_of
+from formats.errors import LedgerError
+from platform_assets.promotion.spec import AnyGate, GateResult
+from resources.lake import TableRef
+from resources.ledger import Entry, Ledger, LedgerView
+
+Body = TypeVar("Body", bound=msgspec.Struct)
+
+
+class Fingerprint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that decides the bytes of a bundle: digests of code, lock and config, seed, threads, hardware class.
+
+    `commit` and `dirty` (uncommitted changes) say where to look it up and are not part of the digest.
+    """
+
+    code: str
+    lock: str
+    config: str
+    seed: int
+    threads: int
+    hardware: str
+    commit: str | None = None
+    dirty: bool = False
+
+    @property
+    def digest(self) -> str:
+        """`sha256:<hex>` of what decides the bytes."""
+        content = msgspec.to_builtins(self)
+        return digest_of({name: content[name] for name in content if name not in {"commit", "dirty"}})
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A bundle that asks to be judged. The body of a ledger entry of kind `candidate`.
+
+    `partition` is the training cutoff's key ("2013-03-01": trained on rows up to the end of March), `cutoff` the same as an instant
+    (2013-04-01T00:00Z). Rows of the evaluation set have `time_column` in [judged_from, judged_until). `measurements` hold what is
+    attested: `parity_max_difference` (of probabilities), `parity_rows`, `latency_p99_ms`, and whatever else was measured.
+    """
+
+    model: str
+    bundle: str
+    partition: str
+    cutoff: datetime
+    fingerprint: Fingerprint
+    training_set: TableRef
+    evaluation_set: TableRef
+    key: tuple[str, ...]
+    time_column: str
+    label: str
+    judged_from: datetime
+    judged_until: datetime
+    measurements: dict[str, float] = {}
+    dagster_run: str | None = None
+    mlflow_run: str | None = None
+    gates: tuple[AnyGate, ...] = ()
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """What the entry's id is made of."""
+        fingerprint = self.fingerprint.digest
+        return {"model": self.model, "bundle": self.bundle, "partition": self.partition, "fingerprint": fingerprint}
+
+
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """The gates' results for a candidate, as shown in the UI; the authority makes its own. Body of kind `evaluation`.
+
+    `champion` is the release that it was compared with.
+    """
+
+    candidate: str
+    bundle: str
+    champion: str | None
+    results: tuple[GateResult, ...]
+
+
+def record_candidate(ledger: Ledger, candidate: Candidate, *, actor: str, at: datetime) -> Entry:
+    """Write the candidate; the same model, bundle, partition and fingerprint is one entry."""
+    return ledger.append(
+        kind="candidate",
+        subject=candidate.bundle,
+        inputs=candidate.inputs,
+        body=msgspec.to_builtins(candidate),
+        actor=actor,
+        at=at,
+    )
+
+
+def record_evaluation(ledger: Ledger, evaluation: Evaluation, *, actor: str, at: datetime) -> Entry:
+    """Write the results; the same candidate, champion and results are one entry."""
+    body = msgspec.to_builtins(evaluation)
+    inputs = {"candidate": evaluation.candidate, "champion": evaluation.champion, "results": digest_of(body["results"])}
+    return ledger.append(kind="evaluation", subject=evaluation.bundle, inputs=inputs, body=body, actor=actor, at=at)
+
+
+def candidate_of(entry: Entry) -> Candidate:
+    """The candidate in an entry of kind `candidate`. Raises LedgerError if the body is none, or not the one its id names."""
+    candidate = _converted(entry, Candidate)
+    if candidate.inputs != entry.inputs or candidate.bundle != entry.subject:
+        raise _unreadable(entry, f"its body describes {candidate.inputs}, its id {entry.inputs}")
+    return candidate
+
+
+def evaluation_of(entry: Entry) -> Evaluation:
+    """The evaluation in an entry of kind `evaluation`. Raises LedgerError if the body is none."""
+    return _converted(entry, Evaluation)
+
+
+def newest_candidate(view: LedgerView, bundle: str, model: str) -> Entry | None:
+    """The newest candidate entry of `bundle` for `model`, if there is one."""
+    entries: Sequence[Entry] = [
+        entry for entry in view.entries("candidate", bundle) if entry.inputs.get("model") == model
+    ]
+    return entries[-1] if entries else None
+
+
+def _converted(entry: Entry, kind: type[Body]) -> Body:
+    try:
+        return msgspec.convert(entry.body, kind)
+    except msgspec.ValidationError as error:
+        raise _unreadable(entry, str(error)) from error
+
+
+def _unreadable(entry: Entry, why: str) -> LedgerError:
+    return LedgerError(
+        "ledger-corrupt",
+        f"ledger entry {entry.sequence} ({entry.kind}) cannot be used: {why}",
+        "materialize the model again with this version, which writes a new entry",
+    )

@@ -1,0 +1,145 @@
+"""One candidate before its judges: everything the gates look at, loaded once and by digest.
+
+What is loaded is what was recorded: the bundle is compared byte by byte with its name, the tables' digests are computed anew.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from formats.errors import DataError
+from platform_assets.promotion.candidate import Candidate
+from platform_assets.promotion.inference import Model, load_model
+from platform_assets.promotion.records import Release
+from resources.bundle_store import BundleStore
+from resources.lake import Lake
+
+Floats = NDArray[np.float64]
+
+
+class Champion(NamedTuple):
+    """The live release, trained up to `cutoff`; `load` opens its bundle."""
+
+    release: str
+    bundle: str
+    cutoff: datetime
+    load: Callable[[], Model]
+
+
+class PromotionCase:
+    """A candidate, its model, the hold-out rows, and the champion's answers on the same rows.
+
+    `training` is read when a gate asks for it. Attributes that load raise what the store raises, and the gate fails.
+    """
+
+    def __init__(
+        self,
+        candidate: Candidate,
+        model: Model,
+        frame: pl.DataFrame,
+        load_training: Callable[[], pl.DataFrame],
+        champion: Champion | None = None,
+    ) -> None:
+        self.candidate = candidate
+        self.model = model
+        self.contract = model.contract
+        self.frame = frame
+        self.champion = champion
+        self._load_training = load_training
+
+    @cached_property
+    def training(self) -> pl.DataFrame:
+        """The training set."""
+        return self._load_training()
+
+    def require(self) -> None:
+        """Load everything that is recorded by digest. Raises IntegrityError or DataError when a part is lost or altered.
+
+        What is damaged can be restored, so it is an error for now and no finding about the candidate.
+        """
+        self.training.height  # noqa: B018 - loading is the point
+        if self.champion is not None:
+            self.champion_model.contract  # noqa: B018
+
+    @cached_property
+    def label(self) -> NDArray[np.bool_]:
+        """The outcome of each hold-out row. Raises DataError if some have none, or it is neither 0 nor 1."""
+        values = self.frame[self.candidate.label].cast(pl.Float64)
+        wrong = self.frame.height - int(values.is_in([0.0, 1.0]).sum())
+        if wrong or values.is_empty():
+            raise DataError(
+                "data-missing",
+                f"{wrong} of {values.len()} hold-out rows have no outcome of 0 or 1 in {self.candidate.label!r}",
+                "judge a window whose outcomes are all known",
+            )
+        positive: NDArray[np.bool_] = values.to_numpy() == 1
+        return positive
+
+    @cached_property
+    def score(self) -> Floats:
+        """The candidate's probability of each hold-out row."""
+        return self.model.predict(self.frame)
+
+    @cached_property
+    def champion_model(self) -> Model:
+        """The champion's model. Raises DataError when there is no champion, IntegrityError when its bundle is damaged."""
+        if self.champion is None:
+            raise DataError("data-missing", "nothing is live", "ask whether there is a champion first")
+        return self.champion.load()
+
+    @cached_property
+    def champion_score(self) -> Floats:
+        """The champion's probability of each hold-out row."""
+        return self.champion_model.predict(self.frame)
+
+    @cached_property
+    def judged(self) -> tuple[datetime, datetime]:
+        """First and last prediction time of the hold-out rows, UTC: what the rows say, not what was declared."""
+        return time_range(self.frame, self.candidate.time_column)
+
+
+def load_case(candidate: Candidate, champion: Release | None, bundles: BundleStore, lake: Lake) -> PromotionCase:
+    """The case of `candidate` against the live release.
+
+    Raises:
+        IntegrityError: the bundle is absent, altered or not a model.
+        DataError: the hold-out is absent, or holds other rows than those that were recorded.
+    """
+    opponent = None
+    if champion is not None:
+        opponent = Champion(
+            champion.release, champion.bundle, champion.approval.cutoff, lambda: open_model(bundles, champion.bundle)
+        )
+    return PromotionCase(
+        candidate=candidate,
+        model=open_model(bundles, candidate.bundle),
+        frame=lake.read(candidate.evaluation_set, candidate.key),
+        load_training=lambda: lake.read(candidate.training_set, candidate.key),
+        champion=opponent,
+    )
+
+
+def open_model(bundles: BundleStore, digest: str) -> Model:
+    """The model of a bundle. Raises IntegrityError if it is absent, damaged or cannot be loaded."""
+    return load_model(bundles.open(digest), digest)
+
+
+def time_range(frame: pl.DataFrame, column: str) -> tuple[datetime, datetime]:
+    """First and last instant in `column`, UTC. Raises DataError if there is none, or a row has no time."""
+    if column not in frame.columns or frame.is_empty() or frame[column].null_count():
+        raise DataError(
+            "data-missing",
+            f"not every row has a time in the column {column!r}",
+            "record the column of prediction times",
+        )
+    first, last = frame.select(pl.col(column).min().alias("first"), pl.col(column).max().alias("last")).row(0)
+    return _utc(first), _utc(last)
+
+
+def _utc(instant: datetime) -> datetime:
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)

@@ -1,0 +1,130 @@
+"""Gates on quality: floors and ceilings, the baselines, the champion. Everything is computed from the rows."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from formats.errors import DataError
+from platform_assets.promotion.case import Champion, PromotionCase
+from platform_assets.promotion.inference import examples
+from platform_assets.promotion.results import bounded, result
+from platform_assets.promotion.significance import Difference, delong, paired
+from platform_assets.promotion.spec import (
+    LOSSES,
+    BetterThanBaseline,
+    BetterThanChampion,
+    GateResult,
+    Metric,
+    MetricCeiling,
+    MetricFloor,
+)
+from platform_assets.training.baselines import base_rate, gradient_boosting, group_rate
+from platform_assets.training.metrics import SMALLEST, brier, log_loss, pr_auc, roc_auc
+
+Floats = NDArray[np.float64]
+
+METRICS: dict[Metric, Callable[[NDArray[np.bool_], Floats], float]] = {
+    "auc": roc_auc,
+    "pr_auc": pr_auc,
+    "log_loss": log_loss,
+    "brier": brier,
+}
+
+
+def metric_floor(case: PromotionCase, gate: MetricFloor) -> GateResult:
+    """The score reaches the minimum."""
+    value = METRICS[gate.metric](case.label, case.score)
+    return bounded(
+        gate, value, gate.minimum, f"{gate.metric} is {value:.4f} on {len(case.label)} rows; at least {gate.minimum}"
+    )
+
+
+def metric_ceiling(case: PromotionCase, gate: MetricCeiling) -> GateResult:
+    """The loss stays below the maximum."""
+    value = METRICS[gate.metric](case.label, case.score)
+    message = f"{gate.metric} is {value:.4f} on {len(case.label)} rows; at most {gate.maximum}"
+    return bounded(gate, value, gate.maximum, message, most=True)
+
+
+def better_than_baseline(case: PromotionCase, gate: BetterThanBaseline) -> GateResult:
+    """The model beats the baseline, which learned from the training set, on the hold-out rows."""
+    metric = METRICS[gate.metric]
+    own, other = metric(case.label, case.score), metric(case.label, _baseline(case, gate))
+    gain = other - own if gate.metric in LOSSES else own - other
+    by = f" by {', '.join(gate.by)}" if gate.by else ""
+    message = (
+        f"{gate.metric} is {own:.4f}, that of {gate.baseline}{by} {other:.4f}: better by {gain:+.4f}; "
+        f"at least {gate.margin:+} is asked for"
+    )
+    return bounded(gate, gain, gate.margin, message)
+
+
+def better_than_champion(case: PromotionCase, gate: BetterThanChampion) -> GateResult:
+    """The lower end of the interval of the difference reaches the margin."""
+    if case.champion is None:
+        return result(gate, "incomparable", "nothing is live at this endpoint, so there is nothing to compare with")
+    _refuse_mirror(case.champion, case.candidate.bundle)
+    obstacle = _obstacle(case, case.champion)
+    if obstacle is not None:
+        return result(gate, "incomparable", f"not compared with release {case.champion.release[:19]}: {obstacle}")
+    difference = _difference(case, gate)
+    lower = difference.lower(gate.confidence)
+    message = (
+        f"{gate.metric} is {difference.candidate:.4f}, the champion's {difference.champion:.4f} on the same "
+        f"{len(case.label)} rows: better by {difference.estimate:+.4f}, p = {difference.p_value:.3g}; "
+        f"with {gate.confidence:.0%} confidence by at least {lower:+.4f}, and {gate.margin:+} is asked for"
+    )
+    return bounded(gate, lower, gate.margin, message)
+
+
+def _difference(case: PromotionCase, gate: BetterThanChampion) -> Difference:
+    if gate.metric == "auc":
+        return delong(case.label, case.score, case.champion_score)
+    losses = _log_losses if gate.metric == "log_loss" else _squares
+    return paired(losses(case.label, case.score), losses(case.label, case.champion_score))
+
+
+def _obstacle(case: PromotionCase, champion: Champion) -> str | None:
+    since = max(case.candidate.cutoff, champion.cutoff)
+    first = case.judged[0]
+    if first < since:
+        return f"the hold-out begins {_day(first)}, but one of the two was trained up to {_day(since)}"
+    missing = [column.name for column in case.champion_model.contract.columns if column.name not in case.frame.columns]
+    return f"the hold-out lacks its columns {missing[:5]}" if missing else None
+
+
+def _refuse_mirror(champion: Champion, bundle: str) -> None:
+    if champion.bundle == bundle:
+        raise DataError(
+            "data-conflict",
+            f"the champion is {bundle[:19]} itself, and nothing is better than itself",
+            "it is live already",
+        )
+
+
+def _baseline(case: PromotionCase, gate: BetterThanBaseline) -> Floats:
+    training = examples(case.training, case.contract, case.candidate.label)
+    judged = examples(case.frame, case.contract)
+    if gate.baseline == "base_rate":
+        return base_rate(training, judged)
+    if gate.baseline == "group_rate":
+        return group_rate(training, judged, [pl.col(name) for name in gate.by])
+    return gradient_boosting(training, judged)
+
+
+def _log_losses(label: NDArray[np.bool_], score: Floats) -> Floats:
+    chance = np.clip(score, SMALLEST, 1 - SMALLEST)
+    losses: Floats = -np.where(label, np.log(chance), np.log1p(-chance))
+    return losses
+
+
+def _squares(label: NDArray[np.bool_], score: Floats) -> Floats:
+    squares: Floats = (score - label) ** 2
+    return squares
+
+
+def _day(instant: datetime) -> str:
+    return instant.isoformat(timespec="minutes")

@@ -1,0 +1,171 @@
+"""A bundle's predictions for a table: columns in contract order, ONNX in cache-sized tiles. A bundle is data: no team code runs."""
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from formats.bundle import Manifest
+from formats.canonical import sha256_hex
+from formats.contract import ServingContract, decode_contract
+from formats.errors import DataError, IntegrityError
+from platform_assets.training.spec import TrainingData
+
+_TILE = 4096
+
+Floats = NDArray[np.float64]
+
+
+class Tensor(NamedTuple):
+    """An input or output of the graph: name, ONNX type (`tensor(float)`) and shape; a free dimension is None."""
+
+    name: str
+    type: str
+    shape: tuple[int | None, ...]
+
+
+class Model:
+    """An ONNX graph in memory, from the very bytes that the manifest names.
+
+    Raises:
+        IntegrityError: at once if the bytes are not the manifest's; at first use if the graph cannot be loaded or reads files
+            outside of the bundle.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, digest: str) -> None:
+        # Read once: what is checked is what runs, even if someone swaps the file meanwhile.
+        if manifest.digest != digest:
+            raise _unusable(digest, "its manifest changed while it was read")
+        self.contract: ServingContract = _contract(_payload(folder, manifest, "contract.json"), digest)
+        self._onnx = _payload(folder, manifest, "model.onnx")
+        self._digest = digest
+
+    @cached_property
+    def _session(self) -> Any:  # noqa: ANN401 - onnxruntime has no types
+        return _session(self._onnx, self._digest)
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The graph's inputs."""
+        return tuple(_tensor(node) for node in self._session.get_inputs())
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """The graph's outputs."""
+        return tuple(_tensor(node) for node in self._session.get_outputs())
+
+    def predict(self, frame: pl.DataFrame) -> Floats:
+        """The probability of each row. Raises DataError if columns are missing or an answer is not a probability."""
+        names = [tensor.name for tensor in self.inputs]
+        parts = []
+        for tile in frame.iter_slices(_TILE):
+            rows = examples(tile, self.contract)
+            matrices = {"numeric": rows.numbers(), "categorical": rows.texts()}
+            answer = self._session.run([self.contract.output], {name: matrices[name] for name in names})[0]
+            parts.append(np.asarray(answer, dtype=np.float64).reshape(-1))
+        return _probabilities(np.concatenate(parts) if parts else np.empty(0), frame.height)
+
+
+def load_model(folder: Path, digest: str | None = None) -> Model:
+    """The model of the (verified) bundle in `folder`. Raises IntegrityError if it is not `digest` after all, or altered."""
+    manifest = msgspec.json.decode((folder / "manifest.json").read_bytes(), type=Manifest)
+    return Model(folder, manifest, digest or manifest.digest)
+
+
+def examples(frame: pl.DataFrame, contract: ServingContract, label: str | None = None) -> TrainingData:
+    """The rows of `frame` as the model takes them; extra columns stay. Raises DataError if a column is missing."""
+    missing = [column.name for column in contract.columns if column.name not in frame.columns]
+    if missing:
+        raise DataError(
+            "feature-missing",
+            f"the table has no columns {missing[:5]}, which the contract of {contract.model} names",
+            "build the table from the same feature views as the model",
+        )
+    return TrainingData(
+        features=frame,
+        label=np.empty(0, np.float32) if label is None else frame[label].cast(pl.Float32).to_numpy(),
+        numeric=tuple(column.name for column in contract.numeric),
+        categorical={column.name: column.allowed or () for column in contract.categorical},
+    )
+
+
+def _probabilities(answer: Floats, rows: int) -> Floats:
+    if len(answer) != rows:
+        raise DataError("contract-breach", f"the graph gave {len(answer)} answers for {rows} rows", "output [rows]")
+    wrong = int((~((answer >= 0) & (answer <= 1))).sum())
+    if wrong:
+        raise DataError(
+            "contract-breach",
+            f"{wrong} of {rows} answers are not probabilities between 0 and 1",
+            "end the graph with a sigmoid, and let it take missing values",
+        )
+    return answer
+
+
+def _contract(data: bytes, bundle: str) -> ServingContract:
+    try:
+        return decode_contract(data)
+    except msgspec.DecodeError as error:
+        raise _unusable(bundle, f"its contract cannot be read ({error})") from error
+
+
+def _payload(folder: Path, manifest: Manifest, name: str) -> bytes:
+    data = (folder / "payload" / name).read_bytes()
+    if sha256_hex(data) != manifest.files[name].sha256:
+        raise IntegrityError(
+            "digest-mismatch", f"{name} of bundle {folder.name} changed while it was read", "read it again"
+        )
+    return data
+
+
+def _session(onnx_bytes: bytes, bundle: str) -> Any:  # noqa: ANN401 - onnxruntime has no types
+    import onnxruntime
+
+    _refuse_external_data(onnx_bytes, bundle)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(onnx_bytes, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # foreign data: the errors share no base class
+        raise _unusable(bundle, f"its graph cannot be loaded ({error})") from error
+
+
+def _refuse_external_data(onnx_bytes: bytes, bundle: str) -> None:
+    import onnx
+
+    try:
+        model = onnx.load_model_from_string(onnx_bytes)
+    except Exception as error:  # foreign data: the errors share no base class
+        raise _unusable(bundle, f"its graph cannot be read ({error})") from error
+    tensors = chain(_tensors(model.graph), *(_node_tensors(function.node) for function in model.functions))
+    external = [tensor.name for tensor in tensors if tensor.data_location == onnx.TensorProto.EXTERNAL]
+    if external:
+        raise _unusable(bundle, f"its weights {external[:3]} lie in other files, which its digest does not cover")
+
+
+def _tensors(graph: Any) -> Iterator[Any]:  # noqa: ANN401 - onnx's messages have no types
+    yield from graph.initializer
+    yield from (part for sparse in graph.sparse_initializer for part in (sparse.values, sparse.indices))
+    yield from _node_tensors(graph.node)
+
+
+def _node_tensors(nodes: Iterable[Any]) -> Iterator[Any]:
+    for attribute in (attribute for node in nodes for attribute in node.attribute):
+        yield from (attribute.t, *attribute.tensors)
+        for graph in (attribute.g, *attribute.graphs):
+            yield from _tensors(graph)
+
+
+def _unusable(bundle: str, why: str) -> IntegrityError:
+    return IntegrityError("bundle-invalid", f"bundle {bundle} cannot be used: {why}", "materialize the model again")
+
+
+def _tensor(node: Any) -> Tensor:  # noqa: ANN401 - onnxruntime has no types
+    return Tensor(node.name, node.type, tuple(size if isinstance(size, int) else None for size in node.shape))

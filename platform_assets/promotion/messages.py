@@ -1,0 +1,155 @@
+"""What the authority is asked and what it answers: JSON on both sides, told apart by `request` and `answer`.
+
+{"request": "decide", "bundle": "sha256:...", "environment": "prod",
+ "endpoint": "aviation/departure_delay/prod/endpoint", "actor": "dagster"}
+"""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from formats.errors import ErrorCode
+from formats.lifecycle import State
+from platform_assets.promotion.spec import GateResult
+from resources.ledger_verification import Finding
+
+
+class Request(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="request", tag=str.lower, forbid_unknown_fields=True
+):
+    """Base of the requests. `actor` is who asks: a person's name, or a process."""
+
+    actor: str = "roadbed"
+
+
+class Initialise(Request, frozen=True, kw_only=True):
+    """Create the key and the first anchor, if there are none."""
+
+
+class Decide(Request, frozen=True, kw_only=True):
+    """May `bundle` be released to `endpoint` (`<team>/<model>/<environment>/endpoint`)?"""
+
+    bundle: str
+    environment: str
+    endpoint: str
+
+
+class Rolling(Request, frozen=True, kw_only=True):
+    """The endpoint begins to change over to `release`."""
+
+    release: str
+
+
+class Live(Request, frozen=True, kw_only=True):
+    """The rollout of `release` is done: the caller saw `observed` (a bundle digest) serving. The authority looks for itself."""
+
+    release: str
+    observed: str
+
+
+class Fail(Request, frozen=True, kw_only=True):
+    """The rollout of `release` failed: bar its bundle and go back."""
+
+    release: str
+    reason: str
+
+
+class Rollback(Request, frozen=True, kw_only=True):
+    """Take the live release of `endpoint` back, bar its bundle, release the previous good one (or the bundle `to`)."""
+
+    endpoint: str
+    reason: str
+    to: str | None = None
+
+
+class Renew(Request, frozen=True, kw_only=True):
+    """Issue the live release of `endpoint` again, because its document expires."""
+
+    endpoint: str
+    reason: str
+
+
+class Lift(Request, frozen=True, kw_only=True):
+    """A person allows a barred bundle again."""
+
+    bundle: str
+    reason: str
+
+
+class Verify(Request, frozen=True, kw_only=True):
+    """Is the ledger whole?"""
+
+
+AnyRequest = Initialise | Decide | Rolling | Live | Fail | Rollback | Renew | Lift | Verify
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, tag_field="answer", tag=str.lower):
+    """Base of the answers."""
+
+
+class Initialised(Answer, frozen=True, kw_only=True):
+    """The authority's key."""
+
+    keyid: str
+
+
+class Issued(Answer, frozen=True, kw_only=True):
+    """A release and its signed document (a DSSE envelope, JSON text)."""
+
+    release: str
+    endpoint: str
+    bundle: str
+    sequence: int
+    expires_at: datetime
+    envelope: str
+
+
+class Decided(Answer, frozen=True, kw_only=True):
+    """The decision; `issued` only when approved. `ignored` counts rows that someone else wrote in the authority's name."""
+
+    decision: str
+    verdict: Literal["approved", "refused"]
+    results: tuple[GateResult, ...]
+    reasons: tuple[str, ...] = ()
+    issued: Issued | None = None
+    ignored: int = 0
+
+
+class Moved(Answer, frozen=True, kw_only=True):
+    """A release entered `state`; `issued` is the release that takes its place, if there is one."""
+
+    release: str
+    endpoint: str
+    bundle: str
+    sequence: int
+    state: State
+    issued: Issued | None = None
+
+
+class Lifted(Answer, frozen=True, kw_only=True):
+    """The bars that were lifted; none when the bundle was not barred."""
+
+    bundle: str
+    bars: tuple[str, ...]
+
+
+class Verified(Answer, frozen=True, kw_only=True):
+    """What the verification found. `whole`: the chain holds; forged rows alone do not break it."""
+
+    rows: int
+    ok: bool
+    whole: bool
+    findings: tuple[Finding, ...] = ()
+
+
+class Refusal(Answer, frozen=True, kw_only=True):
+    """An error as it travels: `error` is its class in formats.errors."""
+
+    error: str
+    code: ErrorCode
+    message: str
+    hint: str
+
+
+AnyAnswer = Initialised | Issued | Decided | Moved | Lifted | Verified | Refusal

@@ -1,0 +1,156 @@
+"""Champion, states and bars as projections of the ledger: computed, never stored.
+
+Only rows that the authority signed count. Others of its kinds are ignored and listed in `ignored`, so that an attempt is seen.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from formats.errors import ReleaseError
+from formats.lifecycle import DESIRED, State, check_transition
+from formats.signing import PublicKey
+from platform_assets.promotion.records import Approval, Decision, Release, Step
+from resources.ledger import SIGNED, Entry, authentic
+
+Body = TypeVar("Body", bound=msgspec.Struct)
+
+
+class Token(NamedTuple):
+    """What a decision about an endpoint rests on; it must not have changed when the decision is written."""
+
+    champion: str | None
+    sequence: int
+
+
+class Pointers:
+    """The state of all releases, from the authority's entries."""
+
+    def __init__(self) -> None:
+        self._releases: dict[str, Release] = {}
+        self._bars: dict[str, str] = {}
+        self._decisions: dict[str, Decision] = {}
+        self._ignored: list[Entry] = []
+
+    @property
+    def ignored(self) -> tuple[Entry, ...]:
+        """Entries of signed kinds that the authority did not write."""
+        return tuple(self._ignored)
+
+    @property
+    def barred(self) -> frozenset[str]:
+        """Bundles that were rolled back and that nobody has lifted since."""
+        return frozenset(self._bars.values())
+
+    def bars(self, bundle: str) -> tuple[str, ...]:
+        """Ids of the bars on `bundle`."""
+        return tuple(bar for bar, barred in self._bars.items() if barred == bundle)
+
+    def find_decision(self, entry: str) -> Decision | None:
+        """The decision with this id, if the authority took it."""
+        return self._decisions.get(entry)
+
+    def decision(self, entry: str) -> Decision:
+        """The decision with this id. Raises ReleaseError if the authority never took it."""
+        found = self.find_decision(entry)
+        if found is None:
+            raise ReleaseError("release-missing", f"the authority never took a decision {entry}", "ask for one")
+        return found
+
+    def decided(self, bundle: str, endpoint: str) -> bool:
+        """Whether the authority ever decided about `bundle` for `endpoint`."""
+        return any(d.bundle == bundle and d.endpoint == endpoint for d in self._decisions.values())
+
+    def release(self, release: str) -> Release:
+        """The release with this id. Raises ReleaseError if the authority never issued it."""
+        found = self._releases.get(release)
+        if found is None:
+            raise ReleaseError(
+                "release-missing",
+                f"the authority never issued a release {release}",
+                "look at `roadbed status` for those it did",
+            )
+        return found
+
+    def releases(self, endpoint: str) -> tuple[Release, ...]:
+        """Releases of `endpoint` by sequence."""
+        found = (release for release in self._releases.values() if release.endpoint == endpoint)
+        return tuple(sorted(found, key=lambda release: release.sequence))
+
+    def champion(self, endpoint: str) -> Release | None:
+        """The live release of `endpoint`."""
+        return next((release for release in self.releases(endpoint) if release.state == "live"), None)
+
+    def desired(self, endpoint: str) -> Release | None:
+        """The release that `endpoint` should run: the newest that is approved, rolling or live."""
+        wanted = [release for release in self.releases(endpoint) if release.state in DESIRED]
+        return wanted[-1] if wanted else None
+
+    def next_sequence(self, endpoint: str) -> int:
+        """The sequence of the next release of `endpoint`, from 1."""
+        return self.token(endpoint).sequence + 1
+
+    def token(self, endpoint: str) -> Token:
+        """What to compare before writing."""
+        champion = self.champion(endpoint)
+        newest = max((release.sequence for release in self.releases(endpoint)), default=0)
+        return Token(None if champion is None else champion.release, newest)
+
+    def caused_by(self, cause: str) -> Release | None:
+        """The release that `cause` (a decision or another release) brought about."""
+        return next((release for release in self._releases.values() if release.approval.cause == cause), None)
+
+    def _apply(self, entry: Entry) -> None:
+        if entry.kind == "decision":
+            self._decisions[entry.id] = _body(entry, Decision)
+        elif entry.kind == "bar":
+            self._bars[entry.id] = entry.subject
+        elif entry.kind == "lift":
+            for bar in entry.inputs["bars"]:
+                self._bars.pop(bar, None)
+        elif entry.inputs["state"] == "approved":
+            self._approve(entry)
+        else:
+            self._step(entry)
+
+    def _approve(self, entry: Entry) -> None:
+        approval = _body(entry, Approval)
+        check_transition(entry.id, "candidate", "approved")
+        self._releases[entry.id] = Release(
+            release=entry.id, endpoint=entry.subject, state="approved", approval=approval
+        )
+        self._supersede(approval.supersedes)
+
+    def _step(self, entry: Entry) -> None:
+        self._move(entry.inputs["release"], entry.inputs["state"])
+        self._supersede(_body(entry, Step).supersedes)
+
+    def _supersede(self, releases: Iterable[str]) -> None:
+        for release in releases:
+            self._move(release, "superseded")
+
+    def _move(self, release: str, state: State) -> None:
+        before = self.release(release)
+        check_transition(release, before.state, state)
+        live = before.was_live or state == "live"
+        self._releases[release] = msgspec.structs.replace(before, state=state, was_live=live)
+
+
+def project(entries: Iterable[Entry], trusted: tuple[PublicKey, ...]) -> Pointers:
+    """The pointers that `entries`, in order of sequence, amount to for who trusts these keys."""
+    pointers = Pointers()
+    seen: set[str] = set()
+    for entry in entries:
+        if entry.kind not in SIGNED or entry.id in seen:
+            continue
+        if authentic(entry, trusted):
+            seen.add(entry.id)
+            pointers._apply(entry)  # noqa: SLF001 - the projection is this module's
+        else:
+            pointers._ignored.append(entry)  # noqa: SLF001
+    return pointers
+
+
+def _body(entry: Entry, kind: type[Body]) -> Body:
+    return msgspec.convert(entry.body, kind)

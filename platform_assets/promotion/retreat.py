@@ -1,0 +1,136 @@
+"""Going back: a rollout that failed, or a live release that must go. The bundle is barred, the last good one released anew.
+
+A server never returns to a smaller sequence, so going back is a new release of an old bundle. Rolled back, bar and new release are
+one transaction: there is no moment at which the endpoint should run nothing although it could.
+"""
+
+from collections.abc import Iterable
+
+from formats.errors import IntegrityError, PromotionError, ReleaseError
+from formats.lifecycle import check_transition
+from platform_assets.promotion.desk import Check, Desk, unmoved
+from platform_assets.promotion.issue import Grounds, approval_of, hand_out
+from platform_assets.promotion.lifecycle import moved, step_of
+from platform_assets.promotion.messages import Fail, Moved, Rollback
+from platform_assets.promotion.pointers import Pointers
+from platform_assets.promotion.records import Release, Step
+from resources.bundle_store import FileBundleStore
+from resources.ledger import Draft, entry_id
+
+
+def fail(desk: Desk, request: Fail) -> Moved:
+    """The rollout failed. Releases the live bundle again, or the last that was; `issued` is empty if there never was one.
+
+    Raises ReleaseError if the release is live (roll it back) or superseded.
+    """
+    release = desk.pointers.release(request.release)
+    if release.state == "live":
+        raise ReleaseError(
+            "transition-forbidden", f"release {release.release} is live; its rollout is over", "use `roadbed rollback`"
+        )
+    champion = desk.pointers.champion(release.endpoint)
+    # A renewal that fails says nothing against the bundle, which is serving.
+    guilty = champion is None or champion.bundle != release.bundle
+    good = _last_good(desk, release, None)
+    return _retreat(desk, release, good, request.reason, request.actor, guilty=guilty)
+
+
+def rollback(desk: Desk, request: Rollback) -> Moved:
+    """Take the live release back and release the previous good bundle, or the bundle `to`, which must have been live before.
+
+    Raises PromotionError, and changes nothing, if nothing is live or there is nothing to go back to.
+    """
+    release = _to_take_back(desk.pointers, request.endpoint)
+    good = _last_good(desk, release, request.to)
+    if good is None and release.state == "live":
+        raise _nowhere(desk, release, request.to)
+    return _retreat(desk, release, good, request.reason, request.actor, guilty=True)
+
+
+def _to_take_back(pointers: Pointers, endpoint: str) -> Release:
+    champion = pointers.champion(endpoint)
+    if champion is not None:
+        return champion
+    # Nothing is live: only a rollback that was interrupted, or is not rolled out yet, can be asked for again.
+    taken_back = [
+        release for release in pointers.releases(endpoint) if release.state == "rolled_back" and release.was_live
+    ]
+    if taken_back and not any(r.was_live and r.sequence > taken_back[-1].sequence for r in pointers.releases(endpoint)):
+        return taken_back[-1]
+    raise PromotionError("candidate-refused", f"nothing is live at {endpoint}", "look at `roadbed status`")
+
+
+def _retreat(desk: Desk, release: Release, good: Release | None, reason: str, actor: str, *, guilty: bool) -> Moved:
+    cause = entry_id("release", release.endpoint, {"state": "rolled_back", "release": release.release})
+    if release.state != "rolled_back":
+        drafts = [step_of(release, "rolled_back", Step(reason=reason))]
+        if guilty:
+            inputs = {"bundle": release.bundle, "release": release.release}
+            drafts.append(Draft("bar", release.bundle, inputs, {"reason": reason}))
+        if good is not None:
+            grounds = _grounds(desk, release, good, cause, reason)
+            drafts.append(approval_of(desk, grounds, rolled_back=release.release))
+        desk.append(drafts, actor, _may_retreat(desk, release))
+    found = desk.pointers.caused_by(cause)
+    return moved(desk.pointers.release(release.release), None if found is None else hand_out(desk, found))
+
+
+def _may_retreat(desk: Desk, release: Release) -> Check:
+    still = unmoved(release.endpoint, desk.pointers.token(release.endpoint))
+
+    def check(pointers: Pointers) -> None:
+        still(pointers)
+        check_transition(release.release, pointers.release(release.release).state, "rolled_back")
+
+    return check
+
+
+def _grounds(desk: Desk, release: Release, good: Release, cause: str, reason: str) -> Grounds:
+    champion = desk.pointers.champion(release.endpoint)
+    return Grounds(
+        bundle=good.bundle,
+        endpoint=release.endpoint,
+        environment=release.approval.environment,
+        decision=good.approval.decision,
+        cause=cause,
+        champion=None if champion is None or champion == release else champion.release,
+        reason=f"in place of release {release.sequence}: {reason}",
+    )
+
+
+def _last_good(desk: Desk, release: Release, to: str | None) -> Release | None:
+    """The champion, if it is another release; else the newest that was live, is not barred, and whose bundle is whole."""
+    good = (
+        r for r in _once_live(desk.pointers, release) if r.bundle not in desk.pointers.barred and to in {None, r.bundle}
+    )
+    return next((r for r in good if _is_whole(desk, r.bundle)), None)
+
+
+def _once_live(pointers: Pointers, release: Release) -> Iterable[Release]:
+    others = [
+        r for r in pointers.releases(release.endpoint) if r.was_live and r != release and r.state != "rolled_back"
+    ]
+    others.sort(key=lambda r: (r.state == "live", r.sequence), reverse=True)
+    return (r for r in others if r.bundle != release.bundle or r.state == "live")
+
+
+def _is_whole(desk: Desk, bundle: str) -> bool:
+    try:
+        FileBundleStore(desk.home.bundles).open(bundle)
+    except IntegrityError:
+        return False
+    return True
+
+
+def _nowhere(desk: Desk, release: Release, to: str | None) -> PromotionError:
+    once = [r for r in _once_live(desk.pointers, release) if to in {None, r.bundle}]
+    findings = [
+        f"release {r.sequence} ({r.bundle[:19]}) is {'barred' if r.bundle in desk.pointers.barred else 'gone or damaged'}"
+        for r in once
+    ]
+    asked = f"bundle {to}" if to else "an earlier bundle"
+    return PromotionError(
+        "candidate-refused",
+        f"{release.endpoint} cannot go back to {asked}: {'; '.join(findings) or 'none was ever live there'}",
+        "release a new candidate, lift a bar (`roadbed lift`), or restore the bundle; the live release stays",
+    )

@@ -1,0 +1,80 @@
+"""Is the difference between two models on the same rows more than noise?
+
+AUC: E. R. DeLong, D. M. DeLong, D. L. Clarke-Pearson, "Comparing the areas under two or more correlated receiver operating
+characteristic curves: a nonparametric approach", Biometrics 44 (1988), computed by mid-ranks as in X. Sun and W. Xu, "Fast
+implementation of DeLong's algorithm", IEEE Signal Processing Letters 21 (2014): O(n log n), where a bootstrap takes a thousand
+times as long. Losses that are means over rows: the normal interval of the paired differences.
+"""
+
+from math import sqrt
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from formats.errors import DataError
+
+Floats = NDArray[np.float64]
+
+
+class Difference(NamedTuple):
+    """Candidate minus champion, positive when the candidate is better, with its standard error."""
+
+    candidate: float
+    champion: float
+    estimate: float
+    error: float
+
+    def lower(self, confidence: float) -> float:
+        """Lower end of the one-sided interval at `confidence` (0.5 to 1)."""
+        return self.estimate - NormalDist().inv_cdf(confidence) * self.error
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided probability of a difference this large if there were none; 1 when both rank all rows alike."""
+        if self.error == 0:
+            return 1.0 if self.estimate == 0 else 0.0
+        return 2 * NormalDist().cdf(-abs(self.estimate) / self.error)
+
+
+def delong(label: NDArray[np.bool_], candidate: Floats, champion: Floats) -> Difference:
+    """Difference of two AUCs on the same rows. Raises DataError unless both classes have at least two rows."""
+    positives, negatives = int(label.sum()), int((~label).sum())
+    if positives < 2 or negatives < 2:
+        raise DataError(
+            "data-missing",
+            f"the hold-out has {positives} positive and {negatives} negative rows; comparing needs two of each",
+            "judge on a longer window",
+        )
+    areas, by_positive, by_negative = zip(*(_components(label, score) for score in (candidate, champion)), strict=True)
+    # Components of the difference itself: the same variance as DeLong's covariance matrix, and exactly 0 for equal rankings.
+    variance = np.var(by_positive[0] - by_positive[1], ddof=1) / positives
+    variance += np.var(by_negative[0] - by_negative[1], ddof=1) / negatives
+    return Difference(areas[0], areas[1], areas[0] - areas[1], sqrt(float(variance)))
+
+
+def paired(candidate: Floats, champion: Floats) -> Difference:
+    """Difference of two mean losses (units of the loss), given the loss of each row. Raises DataError below two rows."""
+    if len(candidate) < 2:
+        raise DataError("data-missing", "the hold-out has fewer than two rows", "judge on a longer window")
+    better = champion - candidate
+    error = float(np.std(better, ddof=1)) / sqrt(len(better))
+    return Difference(float(candidate.mean()), float(champion.mean()), float(better.mean()), error)
+
+
+def _components(label: NDArray[np.bool_], score: Floats) -> tuple[float, Floats, Floats]:
+    """AUC; for each positive the share of negatives below it; for each negative the share of positives above it."""
+    positive, negative = score[label], score[~label]
+    above = _midranks(score)[label] - _midranks(positive)
+    below = _midranks(score)[~label] - _midranks(negative)
+    by_positive = above / len(negative)
+    by_negative = 1 - below / len(positive)
+    return float(by_positive.mean()), by_positive, by_negative
+
+
+def _midranks(values: Floats) -> Floats:
+    ordered = np.sort(values)
+    left, right = np.searchsorted(ordered, values, "left"), np.searchsorted(ordered, values, "right")
+    ranks: Floats = (left + right + 1) / 2.0
+    return ranks

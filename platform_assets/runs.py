@@ -1,0 +1,76 @@
+"""How sensors ask for runs: one at a time for a job, again after a failure but not for ever, and saying why not."""
+
+from collections.abc import Mapping, Sequence
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import (
+    UnresolvedAssetJobDefinition as Job,  # what `define_asset_job` returns; Dagster does not export it
+)
+
+__all__ = ["ATTEMPTS", "SUBJECT", "Job", "first_gap", "materialized", "range_tags", "request_once"]
+
+SUBJECT = "roadbed/subject"
+ATTEMPTS = 3
+
+_ACTIVE = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def request_once(
+    instance: dg.DagsterInstance,
+    job: str,
+    subject: str,
+    *,
+    tags: Mapping[str, str] | None = None,
+    partition: str | None = None,
+    run_config: Mapping[str, object] | None = None,
+) -> dg.RunRequest | dg.SkipReason:
+    """A run of `job` for `subject` (what it is about), unless one is active or it failed too often.
+
+    A run key would either forbid the retry of a failed run or allow a double; the runs themselves are asked instead.
+    """
+    active = instance.get_run_records(dg.RunsFilter(job_name=job, statuses=_ACTIVE), limit=1)
+    if active:
+        return dg.SkipReason(f"run {active[0].dagster_run.run_id[:8]} of {job} is under way")
+    failed = instance.get_runs_count(
+        dg.RunsFilter(job_name=job, tags={SUBJECT: subject}, statuses=[dg.DagsterRunStatus.FAILURE])
+    )
+    if failed >= ATTEMPTS:
+        return dg.SkipReason(
+            f"{job} failed {failed} times for {subject}; mend the cause and re-execute it from its page"
+        )
+    return dg.RunRequest(
+        job_name=job,
+        partition_key=partition,
+        tags={SUBJECT: subject, **(tags or {})},
+        run_config=dict(run_config or {}),
+    )
+
+
+def range_tags(days: Sequence[str]) -> dict[str, str]:
+    """The tags that make one run cover the days from the first to the last."""
+    return {"dagster/asset_partition_range_start": days[0], "dagster/asset_partition_range_end": days[-1]}
+
+
+def first_gap(wanted: Sequence[str], done: set[str], most: int) -> list[str]:
+    """The first unbroken stretch of `wanted` days that are not done, at most `most` long."""
+    stretch: list[str] = []
+    for day in wanted:
+        if day in done:
+            if stretch:
+                break
+            continue
+        stretch.append(day)
+        if len(stretch) == most:
+            break
+    return stretch
+
+
+def materialized(instance: dg.DagsterInstance, key: dg.AssetKey) -> set[str]:
+    """The partitions of `key` that Dagster has seen materialized."""
+    return set(instance.get_materialized_partitions(key))

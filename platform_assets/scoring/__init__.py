@@ -1,0 +1,1 @@
+"""Scoring without a request: ONNX bundles over frames, and daily batch predictions."""

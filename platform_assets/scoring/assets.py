@@ -1,0 +1,69 @@
+"""Daily batch predictions: the questions of a day, with features as known at each question, answered by the live bundle."""
+
+import dagster as dg
+import polars as pl
+
+from formats.table_digest import table_digest
+from platform_assets.datasets.build import features_as_known
+from platform_assets.datasets.spec import TrainingSet
+from platform_assets.materialized import Materialized
+from platform_assets.ownership import FRESHNESS, Owner
+from platform_assets.promotion.case import open_model
+from platform_assets.promotion.live import live_release
+from platform_assets.tables import described, requested_window
+from platform_assets.team import Model
+from resources.installation import Installation
+from resources.lake import Part
+
+# Plans of a day's flights, and the last values of slow features, became known up to this many days before.
+_LOOKBACK_DAYS = 30
+
+
+def batch_predictions_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
+    """The predictions of each day."""
+    key = dg.AssetKey([owner.team, model.name, "batch_predictions"])
+    dataset = model.training_set
+
+    def predict(context: dg.AssetExecutionContext, installation: Installation, **tables: pl.LazyFrame) -> Materialized:
+        start, end = requested_window(context, owner.calendar, installation)
+        release = live_release(installation, model.endpoint(owner.team))
+        scorer = open_model(installation.bundles, release.bundle)
+        questions = features_as_known(dataset.spine, dataset.views, tables, start, end).collect()
+        answers = questions.with_columns(
+            pl.Series("probability", scorer.predict(questions)),
+            bundle=pl.lit(release.bundle),
+            release=pl.lit(release.release),
+        )
+        day = owner.calendar.day_of(pl.col(dataset.spine.prediction_time))
+        parts = {day_key: _part(answers.filter(day == day_key), dataset.key) for day_key in context.partition_keys}
+        facts = {"bundle": release.bundle, "release": release.release, "mean probability": _mean(answers)}
+        return described(context, parts, facts)
+
+    return dg.asset(
+        key=key,
+        ins=_ins(owner, dataset),
+        deps=[dg.AssetKey([owner.team, model.name, model.environment, "release"])],
+        description="Each day's questions, answered by the released model with what was known when each was asked.",
+        group_name=model.name,
+        owners=[owner.contact],
+        kinds={"onnx", "deltalake"},
+        partitions_def=owner.calendar.daily,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        freshness_policy=FRESHNESS,
+        io_manager_key="tables",
+        dagster_type=dg.Any,
+    )(predict)
+
+
+def _ins(owner: Owner, dataset: TrainingSet) -> dict[str, dg.AssetIn]:
+    mapping = dg.TimeWindowPartitionMapping(start_offset=-_LOOKBACK_DAYS, allow_nonexistent_upstream_partitions=True)
+    names = {table.name for table in dataset.spine.tables} | {view.name for view in dataset.views}
+    return {name: dg.AssetIn(dg.AssetKey([owner.team, name]), partition_mapping=mapping) for name in sorted(names)}
+
+
+def _part(frame: pl.DataFrame, key: tuple[str, ...]) -> Part:
+    return Part(frame, table_digest(frame, key))
+
+
+def _mean(answers: pl.DataFrame) -> float:
+    return float(answers["probability"].mean() or 0.0)  # type: ignore[arg-type] # polars types it for any column

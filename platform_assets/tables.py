@@ -1,0 +1,133 @@
+"""What every asset that is a table does the same way: ask for days that have arrived, judge, split, set aside, describe."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from formats.canonical import digest_of
+from formats.errors import DataError
+from formats.table_digest import table_digest
+from io_managers.table import table_name
+from platform_assets.calendar import Calendar
+from platform_assets.contracts.assets import contract_result, markdown_table
+from platform_assets.contracts.spec import Contract
+from platform_assets.contracts.validation import Verdict, validate
+from platform_assets.materialized import Materialized
+from platform_assets.ownership import Owner
+from resources.installation import Installation
+from resources.lake import WHOLE, Part
+
+DIGEST = "digest"
+
+_SUFFIX = "_quarantine"
+_PART = "__part"
+_PREVIEW = 5
+
+
+def requested_window(
+    context: dg.AssetExecutionContext, calendar: Calendar, installation: Installation
+) -> tuple[datetime, datetime]:
+    """Start and end (UTC) of the days that the run asks for. Raises DataError if they are not over yet."""
+    keys = context.partition_keys
+    start, end = calendar.start(keys[0]), calendar.day_end(keys[-1])
+    what = f"{context.asset_key.to_user_string()}[{keys[-1]}]"
+    calendar.require_arrived(what, end, installation.clock.now())
+    return start.astimezone(UTC), end.astimezone(UTC)
+
+
+def quarantine_spec(owner: Owner, key: dg.AssetKey, *, daily: bool) -> dg.AssetSpec:
+    """The side asset of `key`: rows that broke its contract, with the rules that they broke."""
+    return dg.AssetSpec(
+        quarantine_key(key),
+        deps=[key],
+        description=f"Rows of {key.to_user_string()} that broke its contract, with the rules that they broke.",
+        group_name="quarantine",
+        owners=[owner.contact],
+        kinds={"deltalake"},
+        partitions_def=owner.calendar.daily if daily else None,
+    )
+
+
+def quarantine_key(key: dg.AssetKey) -> dg.AssetKey:
+    """The key of the side asset of `key`."""
+    return dg.AssetKey([*key.path[:-1], key.path[-1] + _SUFFIX])
+
+
+def store_table(
+    context: dg.AssetExecutionContext,
+    calendar: Calendar,
+    contract: Contract,
+    frame: pl.LazyFrame,
+    installation: Installation,
+    metadata: Mapping[str, Any] | None = None,
+) -> Materialized:
+    """Judge `frame`, set bad rows aside, and hand the good ones to the IO manager, split by day.
+
+    The data version is the digest of the partition, or of the partitions' digests in a range run.
+    """
+    part = _part_of(context, calendar, contract)
+    verdict = validate(context.asset_key.to_user_string(), frame, contract, part=part)
+    parts = _split(context, verdict.good, part, contract)
+    _set_aside(context, verdict, part, contract, installation)
+    return described(context, parts, metadata, [contract_result(context.asset_key, verdict)])
+
+
+def described(
+    context: dg.AssetExecutionContext,
+    parts: Mapping[str, Part],
+    metadata: Mapping[str, Any] | None = None,
+    check_results: Sequence[dg.AssetCheckResult] = (),
+) -> Materialized:
+    """The result of an asset that stores `parts`: digests as data version, rows by partition, a preview."""
+    digests = {key: part.digest for key, part in parts.items()}
+    for key, part in parts.items():
+        facts = {DIGEST: part.digest, "dagster/partition_row_count": part.frame.height}
+        context.add_asset_metadata(facts, partition_key=None if key == WHOLE else key)
+    first = next((part.frame for part in parts.values() if part.frame.height), next(iter(parts.values())).frame)
+    return dg.MaterializeResult(
+        value=parts,
+        data_version=dg.DataVersion(next(iter(digests.values())) if len(digests) == 1 else digest_of(digests)),
+        metadata={**(metadata or {}), "preview": dg.MetadataValue.md(markdown_table(first.head(_PREVIEW)))},
+        check_results=check_results,
+    )
+
+
+def _part_of(context: dg.AssetExecutionContext, calendar: Calendar, contract: Contract) -> pl.Expr:
+    """The partition a row belongs to. One without a known time is bad, and set aside with the first day of the run."""
+    if contract.known_time is None or context.assets_def.partitions_def is None:
+        return pl.lit(WHOLE)
+    return calendar.day_of(pl.col(contract.known_time)).fill_null(context.partition_keys[0])
+
+
+def _split(
+    context: dg.AssetExecutionContext, frame: pl.DataFrame, part: pl.Expr, contract: Contract
+) -> dict[str, Part]:
+    wanted = list(context.partition_keys) if context.assets_def.partitions_def is not None else [WHOLE]
+    found = frame.with_columns(part.alias(_PART)).partition_by(_PART, as_dict=True, include_key=False)
+    strange = sorted(key for (key,) in found if key not in wanted)
+    if strange:
+        raise DataError(
+            "data-conflict",
+            f"{context.asset_key.to_user_string()} gave rows known on {strange[:3]} when asked for {wanted[0]} to {wanted[-1]}",
+            "return rows whose known time lies in [start, end) only; others belong to another partition",
+        )
+    frames = {key: found.get((key,), frame.clear()) for key in wanted}
+    return {key: Part(rows, table_digest(rows, contract.row_key)) for key, rows in frames.items()}
+
+
+def _set_aside(
+    context: dg.AssetExecutionContext, verdict: Verdict, part: pl.Expr, contract: Contract, installation: Installation
+) -> None:
+    """Bad rows of these days replace those of an earlier run; a clean day leaves no side table behind it."""
+    side = quarantine_key(context.asset_key)
+    held = installation.lake.digests(table_name(side))
+    parts = _split(context, verdict.bad, part, contract)
+    changed = {key: bad for key, bad in parts.items() if bad.frame.height or key in held}
+    installation.lake.replace(table_name(side), changed)
+    for key, bad in changed.items():
+        sample = dg.MetadataValue.md(markdown_table(bad.frame.head(_PREVIEW)))
+        metadata: dict[str, Any] = {"dagster/row_count": bad.frame.height, "sample": sample}
+        context.log_event(dg.AssetMaterialization(side, partition=None if key == WHOLE else key, metadata=metadata))

@@ -1,0 +1,1 @@
+"""Training: trainers, fingerprints, ONNX export, metrics; the model asset."""

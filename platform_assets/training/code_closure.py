@@ -1,0 +1,71 @@
+"""The code that a result depends on: a module's import closure inside the repository, as one hash.
+
+Imports are read from the source (also those inside functions, but not those for type checkers), so nothing is run, and a
+change of a file that the module never imports changes nothing. Packages installed from elsewhere are the lock's business.
+"""
+
+import ast
+import importlib.util
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+from formats.canonical import digest_of, sha256_file
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def closure_digest(modules: Iterable[str]) -> str:
+    """`sha256:<hex>` over the name and content of every module that `modules` import, directly or not."""
+    files = {name: sha256_file(path) for name, path in import_closure(modules).items()}
+    return digest_of(files)
+
+
+def import_closure(modules: Iterable[str]) -> dict[str, Path]:
+    """Module names and files of the closure, sorted. Modules outside of the repository are left out."""
+    found: dict[str, Path] = {}
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        path = _source(name)
+        if name in found or path is None:
+            continue
+        found[name] = path
+        waiting.extend(_imports(path))
+        waiting.extend(_parents(name))
+    return dict(sorted(found.items()))
+
+
+@cache
+def _source(name: str) -> Path | None:
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ModuleNotFoundError, ValueError):
+        return None
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    path = Path(spec.origin).resolve()
+    inside = path.is_relative_to(REPOSITORY) and ".venv" not in path.relative_to(REPOSITORY).parts
+    return path if inside else None
+
+
+def _parents(name: str) -> Iterator[str]:
+    parts = name.split(".")
+    return (".".join(parts[:length]) for length in range(1, len(parts)))
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in _walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _walk(node: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+            continue
+        yield child
+        yield from _walk(child)

@@ -1,0 +1,62 @@
+"""Taking the fingerprint of a training: everything that decides what comes out, and what it was run on.
+
+Equal fingerprints and equal data mean equal bundles on the same hardware class and thread count.
+"""
+
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+
+from formats.canonical import digest_of, sha256_file
+from platform_assets.promotion.candidate import Fingerprint
+from platform_assets.training.code_closure import REPOSITORY, closure_digest
+
+
+def take_fingerprint(modules: Iterable[str], config: Mapping[str, object], seed: int, threads: int) -> Fingerprint:
+    """The fingerprint of a training whose code starts at `modules`."""
+    commit, dirty = git_state()
+    lock = REPOSITORY / "requirements.lock"
+    return Fingerprint(
+        code=closure_digest(modules),
+        lock=f"sha256:{sha256_file(lock)}" if lock.exists() else "none",
+        config=digest_of(dict(config)),
+        seed=seed,
+        threads=threads,
+        hardware=hardware_class(),
+        commit=commit,
+        dirty=bool(dirty),
+    )
+
+
+def hardware_class() -> str:
+    """What floating-point results depend on: the machine's architecture and the widest vector unit in use."""
+    flags = _cpu_flags()
+    vector = next((name for name in ("avx512f", "avx2", "asimd") if name in flags), "scalar")
+    return f"{platform.machine()}-{vector}"
+
+
+def git_state() -> tuple[str | None, bool | None]:
+    """The checkout's commit and whether files differ from it; None outside of a checkout."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return commit, bool(_git("status", "--porcelain"))
+    except (OSError, subprocess.CalledProcessError):
+        return None, None
+
+
+def _git(*arguments: str) -> str:
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+    done = subprocess.run(
+        ["git", "-C", str(REPOSITORY), *arguments], capture_output=True, text=True, check=True, env=environment
+    )
+    return done.stdout.strip()
+
+
+def _cpu_flags() -> frozenset[str]:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 a kernel file, not a path of ours
+            lines = [line for line in file if line.startswith(("flags", "Features"))]
+    except OSError:
+        return frozenset()
+    return frozenset(lines[0].partition(":")[2].split()) if lines else frozenset()

@@ -1,0 +1,160 @@
+"""A torch module as one ONNX graph that takes raw features: preprocessing inside, no trace of where it was exported.
+
+The graph has the inputs `numeric` float32 [N, F] (NaN: missing) and `categorical` text [N, C], and the output
+`probability` float32 [N]. A value that is not in its column's vocabulary has index 0.
+"""
+
+import logging
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from formats.errors import DeclarationError
+
+if TYPE_CHECKING:
+    import onnx
+    import torch
+
+OPSET: Final = 20
+ML_DOMAIN: Final = "ai.onnx.ml"
+ML_OPSET: Final = 3
+NUMERIC: Final = "numeric"
+CATEGORICAL: Final = "categorical"
+PROBABILITY: Final = "probability"
+INDICES: Final = "category_indices"
+
+
+def export_onnx(module: "torch.nn.Module", numeric: int, vocabularies: Sequence[Sequence[str]]) -> bytes:
+    """Export `module` (numeric [N, `numeric`], indices [N, C] -> logits [N]) with its vocabularies, one a column.
+
+    Equal weights give equal bytes: names of files, lines and modules are taken out.
+    """
+    if numeric == 0:
+        raise DeclarationError("declaration-invalid", "a model needs at least one numeric feature", "declare one")
+    model = _trace(module, numeric, len(vocabularies))
+    _take_texts(model.graph, vocabularies)
+    model.opset_import.append(_ml_opset())
+    _strip(model)
+    return _checked(model)
+
+
+def _trace(module: "torch.nn.Module", numeric: int, categorical: int) -> "onnx.ModelProto":
+    import torch
+
+    inputs = (torch.zeros(3, numeric), torch.zeros(3, categorical, dtype=torch.int64))
+    rows = torch.export.Dim("rows")
+    with _quiet():
+        program = torch.onnx.export(
+            _probability(module).eval(),
+            inputs,
+            dynamo=True,
+            input_names=[NUMERIC, INDICES],
+            output_names=[PROBABILITY],
+            dynamic_shapes=({0: rows}, {0: rows}),
+            opset_version=OPSET,
+            verbose=False,
+        )
+    if program is None:
+        raise DeclarationError(
+            "declaration-invalid", f"{type(module).__name__} has no ONNX form", "use exportable layers"
+        )
+    model: onnx.ModelProto = program.model_proto
+    return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's remarks about packages that are not needed, and about shared axis names, out of a run's log."""
+    remarks = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = remarks.level
+    remarks.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="# The axis name", category=UserWarning)
+            warnings.filterwarnings("ignore", category=FutureWarning)
+            warnings.filterwarnings("ignore", category=DeprecationWarning)
+            yield
+    finally:
+        remarks.setLevel(level)
+
+
+def _probability(module: "torch.nn.Module") -> "torch.nn.Module":
+    import torch
+
+    class Probability(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.logits = module
+
+        def forward(self, numeric: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
+            return torch.sigmoid(self.logits(numeric, indices))
+
+    return Probability()
+
+
+def _take_texts(graph: "onnx.GraphProto", vocabularies: Sequence[Sequence[str]]) -> None:
+    """Replace the input of indices by one of texts, and look the indices up inside the graph."""
+    from onnx import TensorProto, helper
+
+    rows = graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    texts = helper.make_tensor_value_info(CATEGORICAL, TensorProto.STRING, [rows, len(vocabularies)])
+    del graph.input[1]
+    graph.input.append(texts)
+    for node in reversed(list(_lookups(graph, vocabularies))):
+        graph.node.insert(0, node)
+
+
+def _lookups(graph: "onnx.GraphProto", vocabularies: Sequence[Sequence[str]]) -> "Iterable[onnx.NodeProto]":
+    """Make the nodes that turn texts [N, C] into indices [N, C], column by column."""
+    from onnx import TensorProto, helper
+
+    for column, values in enumerate(vocabularies):
+        graph.initializer.append(helper.make_tensor(f"categorical_column_{column}", TensorProto.INT64, [1], [column]))
+        yield helper.make_node(
+            "Gather", [CATEGORICAL, f"categorical_column_{column}"], [f"categorical_text_{column}"], axis=1
+        )
+        yield _encoder(f"categorical_text_{column}", f"categorical_index_{column}", values)
+    if vocabularies:
+        yield helper.make_node(
+            "Concat", [f"categorical_index_{i}" for i in range(len(vocabularies))], [INDICES], axis=1
+        )
+
+
+def _encoder(text: str, index: str, values: Sequence[str]) -> "onnx.NodeProto":
+    from onnx import helper
+
+    # An encoder without keys is not valid ONNX; the empty text is how a missing value arrives, and is unknown anyway.
+    numbered = {"": 0, **{value: number for number, value in enumerate(values, start=1)}}
+    return helper.make_node(
+        "LabelEncoder",
+        [text],
+        [index],
+        domain=ML_DOMAIN,
+        keys_strings=list(numbered),
+        values_int64s=list(numbered.values()),
+        default_int64=0,
+    )
+
+
+def _ml_opset() -> "onnx.OperatorSetIdProto":
+    from onnx import helper
+
+    return helper.make_opsetid(ML_DOMAIN, ML_OPSET)
+
+
+def _strip(model: "onnx.ModelProto") -> None:
+    """Take out doc strings and metadata, where the exporter writes stack traces with the checkout's path."""
+    graph = model.graph
+    parts: list[Any] = [model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer]
+    for part in [*parts, *(node for function in model.functions for node in function.node)]:
+        part.doc_string = ""
+        del part.metadata_props[:]
+    graph.name = "model"
+
+
+def _checked(model: "onnx.ModelProto") -> bytes:
+    import onnx
+
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString(deterministic=True))

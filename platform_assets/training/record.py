@@ -1,0 +1,16 @@
+"""What is kept about a training beside its bundle (attestation `training`): outside of the digest, found with it."""
+
+import msgspec
+
+from platform_assets.promotion.candidate import Fingerprint
+
+
+class TrainingRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """`parity_max_difference` is between the probabilities of ONNX and of the framework, over `parity_rows` training rows."""
+
+    fingerprint: Fingerprint
+    rows: int
+    parity_max_difference: float
+    parity_rows: int
+    curves: dict[str, tuple[float, ...]]
+    mlflow_run: str | None = None

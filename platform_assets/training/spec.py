@@ -1,0 +1,140 @@
+"""What training takes, what it gives, and how a torch model is declared."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+Floats = NDArray[np.float32]
+Epoch = Callable[[int, Mapping[str, float]], None]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """N examples: `features` (N rows), and `label` (N values, 0 or 1) in the same order.
+
+    `numeric` names the F columns of the model's input `numeric`, `categorical` the C columns of its input `categorical`
+    with the values that each may take; any other value, and null, is unknown.
+    """
+
+    features: pl.DataFrame
+    label: Floats
+    numeric: tuple[str, ...]
+    categorical: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def of(
+        cls,
+        frame: pl.DataFrame,
+        label: str,
+        numeric: Sequence[str],
+        categorical: Mapping[str, Sequence[str]],
+    ) -> "TrainingData":
+        """Take the columns out of `frame`, in the model's order."""
+        return cls(
+            features=frame.select(*numeric, *categorical),
+            label=frame[label].cast(pl.Float32).to_numpy(writable=True),
+            numeric=tuple(numeric),
+            categorical={name: tuple(values) for name, values in categorical.items()},
+        )
+
+    def followed_by(self, later: "TrainingData") -> "TrainingData":
+        """Return these examples and `later` ones of the same columns, in one."""
+        label = np.concatenate([self.label, later.label])
+        return replace(self, features=pl.concat([self.features, later.features]), label=label)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many indices each categorical column has, unknown (0) included."""
+        return tuple(len(values) + 1 for values in self.categorical.values())
+
+    def numbers(self, frame: pl.DataFrame | None = None) -> Floats:
+        """Return the input `numeric`, float32 [N, F] with NaN for missing, of `frame` or of the examples."""
+        source = self.features if frame is None else frame
+        columns = [source[name].cast(pl.Float32).fill_null(float("nan")).to_numpy() for name in self.numeric]
+        return _matrix(columns, source.height, np.dtype(np.float32))
+
+    def texts(self, frame: pl.DataFrame | None = None) -> NDArray[np.object_]:
+        """Return the input `categorical`, text [N, C] with "" for missing, of `frame` or of the examples."""
+        source = self.features if frame is None else frame
+        columns = [source[name].cast(pl.String).fill_null("").to_numpy() for name in self.categorical]
+        return _matrix(columns, source.height, np.dtype(np.object_))
+
+    def indices(self, frame: pl.DataFrame | None = None) -> NDArray[np.int64]:
+        """Return what the graph makes of `categorical`: int64 [N, C], 1 for the first known value, 0 for unknown."""
+        source = self.features if frame is None else frame
+        columns = [_index(source[name], values) for name, values in self.categorical.items()]
+        return _matrix(columns, source.height, np.dtype(np.int64))
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained model: the graph that is served, and the framework's own prediction to hold it against.
+
+    `predict` takes a frame with the feature columns and gives float32 [N]. `curves` has one value an epoch.
+    """
+
+    onnx: bytes
+    predict: Callable[[pl.DataFrame], Floats]
+    curves: Mapping[str, Sequence[float]]
+    parameters: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class TorchTrainer:
+    """How a torch model is trained: AdamW on log loss, the learning rate rising and falling once over `epochs`.
+
+    `build` makes the untrained module from the training part, on which it may fit its buffers (scales, bin edges). The
+    module maps `numeric` float32 [N, F] and category indices int64 [N, C] to logits float32 [N]. Training stops when the
+    log loss on the validation part has not fallen for `patience` epochs. With `refit` the best number of epochs is then
+    run on both parts together, so that the latest examples are learnt from too; without, the best epoch is kept.
+    `threads` is part of the declaration because the bytes of the result depend on it.
+    """
+
+    build: "Callable[[TrainingData], torch.nn.Module]"
+    refit: bool = True
+    epochs: int = 4
+    batch_size: int = 512
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    patience: int = 2
+    seed: int = 0
+    threads: int = 1
+
+    def fit(self, training: TrainingData, validation: TrainingData, on_epoch: Epoch | None = None) -> TrainedModel:
+        """Train on `training`, stop by `validation` (its later neighbour in time), and export.
+
+        `on_epoch(epoch, measures)` is called after each epoch, from 0. The result depends on the arguments alone.
+        """
+        from platform_assets.training.torch_trainer import fit_torch
+
+        return fit_torch(self, training, validation, on_epoch)
+
+
+def split_tail(frame: pl.DataFrame, time: str, tail: timedelta) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Split `frame` by the column `time` into what comes before its last `tail`, and that tail."""
+    last: Any = frame[time].max()
+    early = pl.col(time) <= last - tail
+    return frame.filter(early), frame.filter(~early)
+
+
+def vocabulary(frame: pl.DataFrame, columns: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the values that occur in each of `columns`, sorted, without null."""
+    return {name: tuple(frame[name].drop_nulls().cast(pl.String).unique().sort()) for name in columns}
+
+
+def _index(column: pl.Series, values: Sequence[str]) -> NDArray[np.int64]:
+    known = pl.Series(values, dtype=pl.String)
+    numbers = pl.Series(range(1, len(values) + 1), dtype=pl.Int64)
+    return column.cast(pl.String).replace_strict(known, numbers, default=0, return_dtype=pl.Int64).to_numpy()
+
+
+def _matrix(columns: Sequence[NDArray[Any]], rows: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    return np.column_stack(columns).astype(dtype, copy=False) if columns else np.empty((rows, 0), dtype)

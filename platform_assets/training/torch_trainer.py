@@ -1,0 +1,153 @@
+"""The training loop of a torch model: a function of the declaration and the data, with no effect left behind."""
+
+import copy
+import dataclasses
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import polars as pl
+
+from platform_assets.training.metrics import log_loss, roc_auc
+from platform_assets.training.onnx_export import export_onnx
+from platform_assets.training.spec import Epoch, Floats, TorchTrainer, TrainedModel, TrainingData
+
+if TYPE_CHECKING:
+    import torch
+
+SCORING_ROWS: Final = 8192
+WARM_UP: Final = 0.1
+
+Curves = dict[str, list[float]]
+
+
+def fit_torch(
+    trainer: TorchTrainer, training: TrainingData, validation: TrainingData, on_epoch: Epoch | None
+) -> TrainedModel:
+    """Build, train with early stopping, and export. See `TorchTrainer`."""
+    with _reproducible(trainer.seed, trainer.threads):
+        module = trainer.build(training)
+        curves = _train(trainer, module, training, validation, on_epoch)
+        if trainer.refit:
+            module = _refitted(trainer, training.followed_by(validation), _best_epoch(curves) + 1)
+        onnx = export_onnx(module, len(training.numeric), list(training.categorical.values()))
+
+    def predict(frame: pl.DataFrame) -> Floats:
+        return _score(module, training, frame)
+
+    return TrainedModel(onnx, predict, curves, _parameters(trainer, training, validation, curves))
+
+
+def _train(
+    trainer: TorchTrainer,
+    module: "torch.nn.Module",
+    training: TrainingData,
+    validation: TrainingData,
+    on_epoch: Epoch | None,
+) -> Curves:
+    """Run the epochs, leave the best one's weights in `module`, and return what was measured."""
+    curves: Curves = {"training_loss": [], "validation_loss": [], "validation_auc": []}
+    best = copy.deepcopy(module.state_dict())
+    for epoch, loss in enumerate(_epochs(trainer, module, training)):
+        measures = {"training_loss": loss, **_measure(module, validation)}
+        for name, value in measures.items():
+            curves[name].append(value)
+        if on_epoch is not None:
+            on_epoch(epoch, measures)
+        if _best_epoch(curves) == epoch:
+            best = copy.deepcopy(module.state_dict())
+        elif epoch - _best_epoch(curves) >= trainer.patience:
+            break
+    module.load_state_dict(best)
+    module.eval()
+    return curves
+
+
+def _refitted(trainer: TorchTrainer, everything: TrainingData, epochs: int) -> "torch.nn.Module":
+    """Train a new module on all examples for as many epochs as were best."""
+    import torch
+
+    torch.manual_seed(trainer.seed)
+    module = trainer.build(everything)
+    deque(_epochs(dataclasses.replace(trainer, epochs=epochs), module, everything), maxlen=0)
+    return module.eval()
+
+
+def _epochs(trainer: TorchTrainer, module: "torch.nn.Module", training: TrainingData) -> Iterator[float]:
+    """Train one epoch at a time; yield its mean log loss."""
+    import torch
+
+    inputs = torch.from_numpy(training.numbers()), torch.from_numpy(training.indices())
+    label = torch.from_numpy(training.label)
+    steps = -(-len(label) // trainer.batch_size)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=trainer.learning_rate, weight_decay=trainer.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, trainer.learning_rate, total_steps=trainer.epochs * steps, pct_start=WARM_UP
+    )
+    for _ in range(trainer.epochs):
+        module.train()
+        total = 0.0
+        for rows in torch.split(torch.randperm(len(label)), trainer.batch_size):
+            logits = module(inputs[0][rows], inputs[1][rows])
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, label[rows])
+            optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            optimizer.step()
+            schedule.step()
+            total += float(loss.detach()) * len(rows)
+        yield total / len(label)
+
+
+def _measure(module: "torch.nn.Module", validation: TrainingData) -> dict[str, float]:
+    scored = _score(module, validation, validation.features)
+    return {"validation_loss": log_loss(validation.label, scored), "validation_auc": roc_auc(validation.label, scored)}
+
+
+def _score(module: "torch.nn.Module", data: TrainingData, frame: pl.DataFrame) -> Floats:
+    """Return the probabilities of the rows of `frame`, float32 [N]."""
+    import torch
+
+    numbers, indices = torch.from_numpy(data.numbers(frame)), torch.from_numpy(data.indices(frame))
+    module.eval()
+    with torch.no_grad():
+        pairs = zip(torch.split(numbers, SCORING_ROWS), torch.split(indices, SCORING_ROWS), strict=True)
+        scored: Floats = torch.cat([torch.sigmoid(module(*pair)) for pair in pairs]).numpy()
+    return scored
+
+
+def _best_epoch(curves: Curves) -> int:
+    return int(np.argmin(curves["validation_loss"]))
+
+
+def _parameters(
+    trainer: TorchTrainer, training: TrainingData, validation: TrainingData, curves: Curves
+) -> Mapping[str, object]:
+    declared: dict[str, Any] = {f.name: getattr(trainer, f.name) for f in dataclasses.fields(trainer)}
+    build = declared.pop("build")
+    return {
+        **declared,
+        "build": f"{getattr(build, '__module__', '')}.{getattr(build, '__qualname__', type(build).__name__)}",
+        "best_epoch": _best_epoch(curves),
+        "epochs_run": len(curves["validation_loss"]),
+        "training_rows": training.features.height,
+        "validation_rows": validation.features.height,
+    }
+
+
+@contextmanager
+def _reproducible(seed: int, threads: int) -> Iterator[None]:
+    """Fix what the result depends on (random numbers, threads, order of sums), and put it back afterwards."""
+    import torch
+
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(mode=True)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before[0])
+            torch.use_deterministic_algorithms(mode=before[1])

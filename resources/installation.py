@@ -1,0 +1,53 @@
+"""The installation as one Dagster resource: the handles that assets share, built from the state folder."""
+
+from functools import cached_property
+
+import dagster as dg
+
+from formats.home import Home, current_home
+from resources.bundle_store import BundleStore, FileBundleStore
+from resources.clock import Clock
+from resources.endpoint_runtime import EndpointRuntime, LocalEndpointRuntime
+from resources.lake import DeltaLake, Lake
+from resources.ledger import Ledger
+from resources.online_store import LmdbOnlineStore, OnlineStore
+from resources.sqlite_ledger import SqliteLedger
+
+
+class Installation(dg.ConfigurableResource[None]):
+    """Lake, bundles, ledger, clock, online store and endpoint runtime of one Roadbed installation."""
+
+    @cached_property
+    def home(self) -> Home:
+        """Where the state is."""
+        return current_home()
+
+    @cached_property
+    def clock(self) -> Clock:
+        """What time it is."""
+        return Clock(self.home.clock)
+
+    @cached_property
+    def lake(self) -> Lake:
+        """Tables."""
+        return DeltaLake(self.home.lake)
+
+    @cached_property
+    def bundles(self) -> BundleStore:
+        """Models as data."""
+        return FileBundleStore(self.home.bundles)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The evidence."""
+        return SqliteLedger(self.home.ledger)
+
+    @cached_property
+    def online_store(self) -> OnlineStore:
+        """Features for requests."""
+        return LmdbOnlineStore(self.home.online)
+
+    @cached_property
+    def runtime(self) -> EndpointRuntime:
+        """Where endpoints run."""
+        return LocalEndpointRuntime(self.home)

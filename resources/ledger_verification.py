@@ -1,0 +1,140 @@
+"""Verification of a ledger: what was done to it, and at which row.
+
+The walk stops at the first row that breaks the chain, since nothing after it can be told apart. Rows of signed kinds that the
+authority did not sign are counted on the way: they break nothing, because whoever reads the ledger ignores them.
+"""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+from formats.errors import LedgerError
+from formats.signing import PublicKey
+from resources.ledger_anchor import read_anchor
+from resources.ledger_entry import GENESIS, SIGNED, Entry, Head, LedgerView, authentic, entry_id
+
+Damage = Literal[
+    "unreadable", "edited", "deleted", "chain-broken", "signature-invalid", "tail-cut", "rewritten", "anchor-invalid"
+]
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What is wrong with the row at `sequence` (of a cut tail: the first row that is gone)."""
+
+    damage: Damage
+    sequence: int
+    message: str
+
+
+class VerificationReport(msgspec.Struct, frozen=True):
+    """The readable length and head of the chain, and the findings by sequence."""
+
+    rows: int
+    head: Head
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+    @property
+    def first(self) -> Finding | None:
+        """The first bad row."""
+        return min(self.findings, key=lambda finding: finding.sequence, default=None)
+
+    @property
+    def breaks(self) -> tuple[Finding, ...]:
+        """Findings that make the chain worthless; rows that were merely forged are not among them."""
+        return tuple(finding for finding in self.findings if finding.damage != "signature-invalid")
+
+
+def verify_ledger(ledger: LedgerView, trusted: tuple[PublicKey, ...], anchor: bytes | None) -> VerificationReport:
+    """Walk the chain, check signatures against `trusted`, and the end against `anchor` (None: there is none to compare).
+
+    Read the anchor before the call: a head that is anchored during the walk would look like a cut tail.
+    """
+    return verify_entries(ledger.entries(), trusted, anchor)
+
+
+def verify_entries(
+    entries: Iterator[Entry], trusted: tuple[PublicKey, ...], anchor: bytes | None
+) -> VerificationReport:
+    """The same for entries that are read once and used for something else as well."""
+    return _Walk(trusted, anchor).over(entries)
+
+
+class _Walk:
+    def __init__(self, trusted: tuple[PublicKey, ...], anchor: bytes | None) -> None:
+        self._trusted = trusted
+        self._anchor = anchor
+        self._head = Head(0, GENESIS)
+        self._findings: list[Finding] = []
+        self._anchored: Head | None = None
+
+    def over(self, entries: Iterator[Entry]) -> VerificationReport:
+        self._open_anchor()
+        whole = self._walk(entries)
+        if whole and self._anchored is not None and self._head.sequence < self._anchored.sequence:
+            self._find(
+                "tail-cut",
+                self._head.sequence + 1,
+                f"the ledger ends at row {self._head.sequence}; the authority anchored row {self._anchored.sequence}",
+            )
+        findings = tuple(sorted(self._findings, key=lambda finding: finding.sequence))
+        return VerificationReport(self._head.sequence, self._head, findings)
+
+    def _open_anchor(self) -> None:
+        if self._anchor is None:
+            return
+        try:
+            self._anchored = read_anchor(self._anchor, self._trusted).head
+        except LedgerError as error:
+            self._find("anchor-invalid", 0, error.message)
+
+    def _walk(self, entries: Iterator[Entry]) -> bool:
+        try:
+            for entry in entries:
+                if not self._follows(entry):
+                    return False
+                self._head = Head(entry.sequence, entry.hash)
+        except LedgerError as error:
+            self._find("unreadable", self._head.sequence + 1, error.message)
+            return False
+        return True
+
+    def _follows(self, entry: Entry) -> bool:
+        expected = self._head.sequence + 1
+        if entry.sequence != expected:
+            return self._find("deleted", expected, f"row {expected} is gone; row {entry.sequence} comes in its place")
+        if entry.hash != entry.content_hash() or entry.id != entry_id(entry.kind, entry.subject, entry.inputs):
+            return self._find(
+                "edited", expected, f"row {expected} ({entry.kind}) does not have the hash that it carries"
+            )
+        if entry.previous != self._head.hash:
+            return self._find(
+                "chain-broken", expected, f"row {expected} follows {entry.previous[:19]}, which is not there"
+            )
+        if self._anchored is not None and expected == self._anchored.sequence and entry.hash != self._anchored.hash:
+            return self._find("rewritten", expected, f"row {expected} is not the one that the authority anchored")
+        self._check_signature(entry)
+        return True
+
+    def _check_signature(self, entry: Entry) -> None:
+        if entry.kind in SIGNED and not authentic(entry, self._trusted):
+            who = "nobody" if entry.keyid is None else entry.keyid[:12]
+            self._find(
+                "signature-invalid",
+                entry.sequence,
+                f"row {entry.sequence} ({entry.kind} on {entry.subject}, actor {entry.actor}) carries the signature of "
+                f"{who} and no valid one of the authority; it counts for nothing",
+            )
+        if entry.kind not in SIGNED and (entry.keyid is not None or entry.signature is not None):
+            self._find(
+                "edited", entry.sequence, f"row {entry.sequence} ({entry.kind}) carries a signature and should not"
+            )
+
+    def _find(self, damage: Damage, sequence: int, message: str) -> bool:
+        self._findings.append(Finding(damage, sequence, message))
+        return False

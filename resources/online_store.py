@@ -1,0 +1,51 @@
+"""The online store: the newest row of each entity and view, packed, for the endpoints to read.
+
+One transaction an update: a reader in another process sees the store before it or after it, never half.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import lmdb
+from typing_extensions import override
+
+from formats.failpoints import failpoint
+
+_MAP_SIZE = 8 << 30  # an upper bound of the file, in bytes; pages are only used once written
+
+
+class OnlineStore(ABC):
+    """Packed feature rows by key (formats/packed_features.py)."""
+
+    @abstractmethod
+    def put(self, rows: Mapping[bytes, bytes]) -> None:
+        """Write all rows in one transaction."""
+
+    @abstractmethod
+    def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The packed rows of `keys`, all from one state of the store; None where there is none."""
+
+
+class LmdbOnlineStore(OnlineStore):
+    """LMDB in a folder of this machine: many readers in many processes, one writer at a time."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @override
+    def put(self, rows: Mapping[bytes, bytes]) -> None:
+        self._root.mkdir(parents=True, exist_ok=True)
+        with lmdb.open(str(self._root), map_size=_MAP_SIZE) as store:
+            with store.begin(write=True) as transaction:
+                for key, value in sorted(rows.items()):
+                    transaction.put(key, value)
+                failpoint("online_store.before_commit")
+            failpoint("online_store.after_commit")
+
+    @override
+    def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        if not (self._root / "data.mdb").exists():
+            return [None] * len(keys)
+        with lmdb.open(str(self._root), map_size=_MAP_SIZE, readonly=True, lock=True) as store, store.begin() as reader:
+            return [reader.get(key) for key in keys]

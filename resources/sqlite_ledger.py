@@ -1,0 +1,175 @@
+"""The ledger in a SQLite file (WAL): for one machine, any number of processes.
+
+BEGIN IMMEDIATE lets one writer in at a time. Triggers refuse changed and deleted rows and rows that do not follow the last one:
+they stop mistakes and forks, not someone who owns the file, who is found out by `verify`.
+"""
+
+import fcntl
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import msgspec
+from typing_extensions import override
+
+from formats.canonical import canonical_json
+from formats.errors import HostError, LedgerError, RoadbedError
+from resources.ledger import GENESIS, Entry, Head, Kind, Ledger, Transaction
+
+_PATIENCE = 60.0  # seconds that a writer waits for its turn
+
+_COLUMNS = Entry.__struct_fields__
+_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM entries"  # noqa: S608 - the names are the struct's own
+_INSERT = f"INSERT INTO entries VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
+
+# REPLACE deletes without asking the delete trigger, so the insert trigger must refuse every row but the next.
+_SCHEMA = """
+CREATE TABLE entries (
+    sequence INTEGER PRIMARY KEY, id TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, inputs TEXT NOT NULL,
+    body TEXT NOT NULL, actor TEXT NOT NULL, at TEXT NOT NULL, recorded_at TEXT NOT NULL, previous TEXT NOT NULL,
+    hash TEXT NOT NULL, keyid TEXT, signature TEXT);
+CREATE INDEX entries_by_id ON entries (id);
+CREATE INDEX entries_by_subject ON entries (kind, subject);
+CREATE TRIGGER entries_no_update BEFORE UPDATE ON entries
+    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER entries_no_delete BEFORE DELETE ON entries
+    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER entries_no_fork BEFORE INSERT ON entries
+    WHEN NEW.sequence IS NOT (SELECT coalesce(max(sequence), 0) + 1 FROM entries)
+      OR NEW.previous IS NOT coalesce((SELECT hash FROM entries ORDER BY sequence DESC LIMIT 1), 'GENESIS')
+    BEGIN SELECT RAISE(ABORT, 'the row does not follow the last one'); END;
+PRAGMA user_version = 1;
+""".replace("GENESIS", GENESIS)
+
+
+class _View(Transaction):
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    @override
+    def entries(self, kind: Kind | None = None, subject: str | None = None) -> Iterator[Entry]:
+        wanted = [("kind", kind), ("subject", subject)]
+        clauses = [f"{name} = ?" for name, value in wanted if value is not None]
+        where = f" WHERE {' AND '.join(clauses)}" if clauses else ""
+        values = [value for _, value in wanted if value is not None]
+        rows = self._connection.execute(f"{_SELECT}{where} ORDER BY sequence", values)
+        return map(decode_row, rows)
+
+    @override
+    def get(self, entry: str) -> Entry | None:
+        row = self._connection.execute(f"{_SELECT} WHERE id = ? ORDER BY sequence LIMIT 1", [entry]).fetchone()
+        return None if row is None else decode_row(row)
+
+    @override
+    def head(self) -> Head:
+        row = self._connection.execute("SELECT sequence, hash FROM entries ORDER BY sequence DESC LIMIT 1").fetchone()
+        return Head(0, GENESIS) if row is None else Head(*row)
+
+    @override
+    def insert(self, entry: Entry) -> None:
+        self._connection.execute(_INSERT, encode_row(entry))
+
+
+class SqliteLedger(Ledger):
+    """The ledger in the file `path`, created at first use. Safe to share between threads and processes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @override
+    def entries(self, kind: Kind | None = None, subject: str | None = None) -> Iterator[Entry]:
+        with self._connected() as connection:
+            yield from _View(connection).entries(kind, subject)
+
+    @override
+    def get(self, entry: str) -> Entry | None:
+        with self._connected() as connection:
+            return _View(connection).get(entry)
+
+    @override
+    def head(self) -> Head:
+        with self._connected() as connection:
+            return _View(connection).head()
+
+    @override
+    @contextmanager
+    def _writing(self) -> Iterator[Transaction]:
+        with self._connected() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield _View(connection)
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        self._create()
+        try:
+            with closing(sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None)) as connection:
+                connection.execute("PRAGMA synchronous = FULL")
+                yield connection
+        except sqlite3.Error as error:
+            raise _explained(error, self._path) from error
+
+    def _create(self) -> None:
+        if self._path.exists():
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        beside = self._path.with_name(f"{self._path.name}.new")
+        with self._path.with_name("create.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if self._path.exists():
+                return
+            beside.unlink(missing_ok=True)
+            with closing(sqlite3.connect(beside)) as connection:
+                connection.executescript(_SCHEMA)
+                connection.execute("PRAGMA journal_mode = WAL")
+            beside.rename(self._path)
+
+
+def encode_row(entry: Entry) -> tuple[object, ...]:
+    """The row of an entry, in the order of the table's columns."""
+    plain = msgspec.to_builtins(entry)
+    texts = {name: canonical_json(plain[name]).decode() for name in ("inputs", "body")}
+    return tuple({**plain, **texts}[name] for name in _COLUMNS)
+
+
+def decode_row(row: Sequence[object]) -> Entry:
+    """The entry in `row`. A row that another encoder wrote is refused, so that each byte of it is covered by the hash."""
+    fields = dict(zip(_COLUMNS, row, strict=True))
+    try:
+        for name in ("inputs", "body"):
+            fields[name] = msgspec.json.decode(str(fields[name]))
+        entry = msgspec.convert(fields, Entry)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeError) as error:
+        raise _unreadable(row[0], str(error)) from error
+    if encode_row(entry) != tuple(row):
+        raise _unreadable(row[0], "it is not written in the canonical form")
+    return entry
+
+
+def _unreadable(sequence: object, why: str) -> LedgerError:
+    return LedgerError(
+        "ledger-corrupt",
+        f"row {sequence} of the ledger was changed by something else than Roadbed: {why}",
+        "run `roadbed verify`, then restore the ledger from the copy before that row",
+    )
+
+
+def _explained(error: sqlite3.Error, path: Path) -> RoadbedError:
+    name = getattr(error, "sqlite_errorname", "")
+    if name.startswith("SQLITE_BUSY"):
+        message = f"another process has been writing to {path.name} for {_PATIENCE:.0f} s"
+        return LedgerError("ledger-conflict", message, "see which process holds it (`fuser`), then try again")
+    if name == "SQLITE_FULL":
+        return HostError(
+            "disk-full", f"no room left to write {path.name}", "free space; nothing was written, so run again"
+        )
+    return LedgerError(
+        "ledger-corrupt",
+        f"{path.name} cannot be read or written: {error}",
+        "run `roadbed verify`; restore it from a copy",
+    )

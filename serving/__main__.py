@@ -1,0 +1,143 @@
+"""Start the server of one endpoint: `python -m serving --home DIR --endpoint NAME --port N`."""
+
+import argparse
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import uvicorn
+
+from formats.errors import HostError
+from formats.home import Home
+from serving.application import MAX_IN_FLIGHT, Application
+from serving.clock import ServingClock
+from serving.lifetime import die_with, is_orphan
+from serving.metrics import Metrics
+from serving.online_features import OnlineFeatures
+from serving.prediction_log import PredictionLog
+from serving.predictor import Predictor
+from serving.releases import Releases
+
+_log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.25
+DRAIN_SECONDS = 8
+FIRST_LOOK_SECONDS = 10
+
+
+class Service:
+    """One endpoint's application and what keeps it current, wired to the state folder."""
+
+    def __init__(self, home: Home, endpoint: str, max_in_flight: int, parent: int | None) -> None:
+        self._parent = parent
+        self._clock = ServingClock(home.clock)
+        metrics = Metrics()
+        self._releases = Releases(home, endpoint, self._clock, metrics.batch.observe)
+        self._store = OnlineFeatures(home.online, metrics)
+        self._log = log = PredictionLog(home.endpoint(endpoint) / "spool")
+        metrics.read("roadbed_log_dropped_total", "counter", "Records the log had no room for.", lambda: log.dropped)
+        metrics.read(
+            "roadbed_log_writer_restarts_total", "counter", "Restarts of the log's writer.", lambda: log.restarts
+        )
+        predictor = Predictor(endpoint, self._clock, self._releases, self._store, log, metrics)
+        self.application = Application(endpoint, self._releases, predictor, metrics, max_in_flight)
+        self.application.on_startup, self.application.on_shutdown = self._startup, self._shutdown
+        self._looked = asyncio.Event()
+        self._polling: asyncio.Task[None] | None = None
+
+    async def _startup(self) -> None:
+        self._polling = asyncio.create_task(self._poll())
+        self._polling.add_done_callback(_end_if_failed)
+        # Callers of a restarted server wait for its release rather than being refused; not for ever, or nobody learns why.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._looked.wait(), FIRST_LOOK_SECONDS)
+
+    async def _poll(self) -> None:
+        while True:
+            self._clock.refresh()
+            self._store.refresh()
+            self._log.tend()
+            await self._releases.poll()
+            self._looked.set()
+            if self._parent is not None and is_orphan(self._parent):
+                os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _shutdown(self) -> None:
+        if self._polling is not None:
+            self._polling.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._polling
+        self._log.close()
+        self._store.close()
+
+
+def _end_if_failed(task: "asyncio.Task[None]") -> None:
+    """A server that no longer follows its releases must not go on as if it did."""
+    if not task.cancelled() and task.exception() is not None:
+        _log.critical("polling failed", exc_info=task.exception())
+        os._exit(70)
+
+
+def listen(host: str, port: int, descriptor: int | None) -> socket.socket:
+    """The listening socket: inherited, or bound here. Raises HostError when someone else has the port."""
+    if descriptor is not None:
+        return socket.socket(fileno=descriptor)
+    try:
+        return socket.create_server((host, port), backlog=2048)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        hint = "stop what listens there, or choose another --port"
+        raise HostError("port-in-use", f"port {port} of {host} is taken", hint) from error
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until SIGTERM. The exit status is 0, or 3 when the port is taken."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    if options.parent is not None:
+        die_with(options.parent)
+    try:
+        listener = listen(options.host, options.port, options.fd)
+    except HostError as error:
+        _log.critical("%s", error)
+        return 3
+    service = Service(Home(options.home.resolve()), options.endpoint, options.max_in_flight, options.parent)
+    config = uvicorn.Config(
+        service.application,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m serving", description="The server of one endpoint.")
+    parser.add_argument("--home", type=Path, required=True, help="the installation's state folder")
+    parser.add_argument("--endpoint", required=True, help="<team>/<model>/<environment>/endpoint")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: loopback)")
+    parser.add_argument("--port", type=int, default=8801, help="port to listen on")
+    parser.add_argument("--fd", type=int, help="descriptor of a listening socket, instead of host and port")
+    parser.add_argument("--parent", type=int, help="process id of the starter; the server ends with it")
+    parser.add_argument("--max-in-flight", type=int, default=MAX_IN_FLIGHT, help="requests under way before 503")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

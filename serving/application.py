@@ -1,0 +1,182 @@
+"""The endpoint as an ASGI application: routes, the limit on what waits, and what everything else tells about the server."""
+
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable
+
+from serving.http import (
+    TEXT,
+    Disconnected,
+    Receive,
+    Response,
+    Scope,
+    Send,
+    json_response,
+    read_json_body,
+    send_response,
+)
+from serving.metrics import Metrics
+from serving.open_inference import model_metadata
+from serving.openapi import Readiness, openapi
+from serving.predictor import Predictor
+from serving.refusals import Refusal
+from serving.releases import Releases
+
+_log = logging.getLogger(__name__)
+
+MAX_IN_FLIGHT = 1024
+_OVERLOADED = "endpoint-overloaded"
+
+Get = Callable[[], Response]
+Post = Callable[[bytes], Awaitable[Response]]
+
+
+class Application:
+    """Routes of one endpoint."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        releases: Releases,
+        predictor: Predictor,
+        metrics: Metrics,
+        max_in_flight: int = MAX_IN_FLIGHT,
+    ) -> None:
+        self._endpoint = endpoint
+        self._releases = releases
+        self._predictor = predictor
+        self._metrics = metrics
+        self._limit = max_in_flight
+        self._in_flight = 0
+        self._started = time.monotonic()
+        self.on_startup: Callable[[], Awaitable[None]] = _nothing
+        self.on_shutdown: Callable[[], Awaitable[None]] = _nothing
+        self._gets: dict[str, Get] = {
+            "/livez": lambda: json_response({"live": True}),
+            "/readyz": self._readyz,
+            "/status": self._status,
+            "/metrics": lambda: Response(200, self._metrics.render().encode(), TEXT),
+            "/contract": lambda: json_response(self._releases.current().model.contract),
+            "/openapi.json": lambda: json_response(openapi(self._releases.current().model, self._endpoint)),
+            "/v2": lambda: json_response({"name": "roadbed", "version": "2", "extensions": []}),
+            "/v2/health/live": lambda: json_response({"live": True}),
+            "/v2/health/ready": self._v2_ready,
+        }
+        metrics.read("roadbed_in_flight", "gauge", "Predictions under way.", lambda: self._in_flight)
+        metrics.read("roadbed_ready", "gauge", "Whether a valid release is in service.", self._ready)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, or the lifespan."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        route = "other"
+        try:
+            route, response = await self._respond(scope, receive)
+        except Refusal as refusal:
+            response = self._refuse(refusal)
+        except Disconnected:
+            return
+        except Exception:  # noqa: BLE001 - the boundary of the process: a defect is logged, counted and answered
+            _log.exception("%s %s failed", scope["method"], scope["path"])
+            self._metrics.errors["internal"] += 1
+            response = json_response({"code": "internal", "message": "the server failed", "hint": "see its log"}, 500)
+        self._metrics.requests[route, response.status] += 1
+        await send_response(send, response)
+
+    async def _respond(self, scope: Scope, receive: Receive) -> tuple[str, Response]:
+        path, method = scope["path"], scope["method"]
+        if path == "/predict":
+            return path, await self._post(method, scope, receive, self._predictor.predict)
+        get = self._gets.get(path)
+        if get is not None:
+            _require(method, "GET", "HEAD")
+            return path, get()
+        if path.startswith("/v2/models/"):
+            return "/v2/models", await self._v2_model(path.removeprefix("/v2/models/"), method, scope, receive)
+        raise Refusal(404, "not-found", f"there is no {path[:200]}", "GET /openapi.json lists the paths")
+
+    async def _post(self, method: str, scope: Scope, receive: Receive, post: Post) -> Response:
+        _require(method, "POST")
+        if self._in_flight >= self._limit:
+            raise Refusal(503, _OVERLOADED, f"{self._in_flight} requests are under way", "try again in a second")
+        self._in_flight += 1
+        try:
+            return await post(await read_json_body(scope, receive))
+        except Refusal as refusal:
+            return self._refuse(refusal)
+        finally:
+            self._in_flight -= 1
+
+    def _refuse(self, refusal: Refusal) -> Response:
+        self._metrics.errors[refusal.code] += 1
+        response = Response(refusal.status, refusal.body)
+        if refusal.status == 503:
+            return response._replace(headers=(*response.headers, (b"retry-after", b"1")))
+        return response
+
+    def _ready(self) -> bool:
+        return self._releases.state in ("serving", "holding")
+
+    def _readyz(self) -> Response:
+        document = self._releases.current().document
+        return json_response(Readiness(document.release, document.bundle, document.sequence, self._releases.state))
+
+    def _v2_ready(self) -> Response:
+        return json_response({"ready": self._ready()}, 200 if self._ready() else 503)
+
+    def _status(self) -> Response:
+        serving = self._releases.serving
+        document = None if serving is None else serving.document
+        ready = self._ready()
+        return json_response(
+            {
+                "endpoint": self._endpoint,
+                "ready": ready,
+                "state": self._releases.state,
+                "release": None if document is None else document.release,
+                "bundle": None if document is None else document.bundle,
+                "sequence": None if document is None else document.sequence,
+                "loaded_at": None if serving is None else serving.loaded_at,
+                "expires_at": None if document is None else document.expires_at,
+                "considered": self._releases.considered,
+                "last_error": self._releases.fault if ready else self._releases.trouble(),
+                "requests": self._metrics.requests.total(),
+                "uptime": round(time.monotonic() - self._started, 3),
+                "pid": os.getpid(),
+            }
+        )
+
+    async def _v2_model(self, rest: str, method: str, scope: Scope, receive: Receive) -> Response:
+        if rest.endswith("/infer"):
+            self._require_model(rest.removesuffix("/infer"))
+            return await self._post(method, scope, receive, self._predictor.infer)
+        _require(method, "GET", "HEAD")
+        self._require_model(rest.removesuffix("/ready"))
+        if rest.endswith("/ready"):
+            return self._v2_ready()
+        serving = self._releases.current()
+        return json_response(model_metadata(serving.model.contract, serving.model.digest))
+
+    def _require_model(self, name: str) -> None:
+        model = self._releases.current().model.contract.model
+        if name != model:
+            raise Refusal(404, "not-found", f"{name[:200]!r} is not the model of this endpoint", f"ask for {model}")
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await self.on_startup()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.on_shutdown()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _nothing() -> None:
+    return None
+
+
+def _require(method: str, *allowed: str) -> None:
+    if method not in allowed:
+        raise Refusal(405, "request-invalid", f"the method is {method}", f"use {' or '.join(allowed)}")

@@ -1,0 +1,62 @@
+"""What the server says when it does not answer: an HTTP status, a stable code, a message and a hint."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from formats.errors import RoadbedError
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """One thing that is wrong in a request, and where: `$.rows[3].distance`."""
+
+    path: str
+    message: str
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """Why something is not as it should be."""
+
+    code: str
+    message: str
+    hint: str
+
+
+class _Body(msgspec.Struct, frozen=True, omit_defaults=True):
+    code: str
+    message: str
+    hint: str = ""
+    errors: Sequence[FieldError] = ()
+
+
+class Refusal(Exception):  # noqa: N818 - not an error of the server: the answer that a request deserves
+    """Ends a request with `status` and a body that says why."""
+
+    def __init__(self, status: int, code: str, message: str, hint: str = "", errors: Sequence[FieldError] = ()) -> None:
+        self.status = status
+        self.code = code
+        self._body = _Body(code, message, hint, errors)
+        super().__init__(f"{status} [{code}] {message}")
+
+    @property
+    def body(self) -> bytes:
+        """The JSON of the answer."""
+        return msgspec.json.encode(self._body)
+
+
+def invalid_request(errors: Sequence[FieldError], status: int = 422) -> Refusal:
+    """The refusal of a request that breaks the contract."""
+    count = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
+    return Refusal(
+        status, "request-invalid", f"the request has {count}", "GET /openapi.json shows what it takes", errors
+    )
+
+
+def unavailable(fault: Fault) -> Refusal:
+    """The refusal of a server that cannot answer now."""
+    return Refusal(503, fault.code, fault.message, fault.hint)
+
+
+def fault_of(error: RoadbedError) -> Fault:
+    """The part of an error that travels."""
+    return Fault(error.code, error.message, error.hint)

@@ -1,0 +1,214 @@
+"""The contracts of aviation's tables: types, units, ranges, keys and times, and where each feature comes from."""
+
+from typing import Annotated, Any, Final
+
+import pandera.polars as pa
+import polars as pl
+
+from aviation.sources import FLIGHT_KEY
+from platform_assets import Contract
+
+ORIGINS: Final = ("EWR", "JFK", "LGA")
+CARRIERS: Final = ("9E", "AA", "AS", "B6", "DL", "EV", "F9", "FL", "HA", "MQ", "OO", "UA", "US", "VX", "WN", "YV")
+
+Instant = Annotated[pl.Datetime, "us", "UTC"]
+
+_PLAN: Final = ("schedule.scheduled_departure", "outcomes.known_time")
+
+
+def _time(description: str) -> Any:  # noqa: ANN401 pandera's fields have no type of their own
+    return pa.Field(metadata={"description": description})
+
+
+def _number(unit: str, low: float, high: float, sources: str | tuple[str, ...], description: str = "") -> Any:  # noqa: ANN401
+    named = (sources,) if isinstance(sources, str) else sources
+    metadata = {"unit": unit, "sources": named, "description": description}
+    return pa.Field(ge=low, le=high, nullable=True, metadata=metadata)
+
+
+def _origin() -> Any:  # noqa: ANN401
+    return pa.Field(isin=ORIGINS, metadata={"strict": True, "description": "airport of departure"})
+
+
+class Schedule(pa.DataFrameModel):
+    """Flights as planned."""
+
+    scheduled_departure: Instant = _time("planned departure")
+    carrier: str = pa.Field(isin=CARRIERS)
+    flight: int = pa.Field(ge=1)
+    origin: str = _origin()
+    dest: str = pa.Field(str_length={"min_value": 3, "max_value": 3})
+    distance: float = pa.Field(ge=10, le=6000, metadata={"unit": "miles"})
+    departure_minute: int = pa.Field(ge=0, le=1440, metadata={"unit": "minutes after New York's midnight"})
+    weekday: int = pa.Field(ge=1, le=7, metadata={"unit": "ISO weekday in New York"})
+    event_time: Instant = _time("planned departure")
+    known_time: Instant = _time("when the plan was delivered")
+
+    class Config:
+        strict = True
+
+
+class Outcomes(pa.DataFrameModel):
+    """What became of flights."""
+
+    scheduled_departure: Instant = _time("planned departure")
+    carrier: str = pa.Field(isin=CARRIERS)
+    flight: int = pa.Field(ge=1)
+    origin: str = _origin()
+    tailnum: str = pa.Field(nullable=True)
+    departure_delay_minutes: int = pa.Field(ge=-120, le=3000, nullable=True, metadata={"unit": "minutes"})
+    cancelled: bool
+    late: bool = pa.Field(metadata={"description": "left 15 minutes late or more, or never"})
+    event_time: Instant = _time("planned departure")
+    known_time: Instant = _time("actual departure, or when a cancellation counts as known")
+
+    class Config:
+        strict = True
+
+
+class Weather(pa.DataFrameModel):
+    """Hourly readings at the origins."""
+
+    origin: str = _origin()
+    temp: float = pa.Field(ge=-40, le=130, nullable=True, metadata={"unit": "degrees F"})
+    dewp: float = pa.Field(ge=-60, le=100, nullable=True, metadata={"unit": "degrees F"})
+    humid: float = pa.Field(ge=0, le=100, nullable=True, metadata={"unit": "percent"})
+    wind_dir: float = pa.Field(ge=0, le=360, nullable=True, metadata={"unit": "degrees"})
+    wind_speed: float = pa.Field(ge=0, le=150, nullable=True, metadata={"unit": "mph"})
+    wind_gust: float = pa.Field(ge=0, le=200, nullable=True, metadata={"unit": "mph"})
+    precip: float = pa.Field(ge=0, le=20, nullable=True, metadata={"unit": "inches"})
+    pressure: float = pa.Field(ge=870, le=1085, nullable=True, metadata={"unit": "millibars"})
+    visib: float = pa.Field(ge=0, le=100, nullable=True, metadata={"unit": "miles"})
+    event_time: Instant = _time("beginning of the hour")
+    known_time: Instant = _time("end of the hour")
+
+    class Config:
+        strict = True
+
+
+class Planes(pa.DataFrameModel):
+    """The register of aircraft."""
+
+    tailnum: str
+    year: int = pa.Field(ge=1900, le=2100, nullable=True)
+    type: str = pa.Field(nullable=True)
+    manufacturer: str = pa.Field(nullable=True)
+    model: str = pa.Field(nullable=True)
+    engines: int = pa.Field(ge=1, le=8, nullable=True)
+    seats: int = pa.Field(ge=1, le=900, nullable=True)
+    speed: int = pa.Field(ge=0, le=1000, nullable=True, metadata={"unit": "mph"})
+    engine: str = pa.Field(nullable=True)
+    event_time: Instant = _time("first day of the data")
+    known_time: Instant = _time("first day of the data")
+
+    class Config:
+        strict = True
+
+
+class Airlines(pa.DataFrameModel):
+    """The carriers' names."""
+
+    carrier: str
+    name: str
+    event_time: Instant = _time("first day of the data")
+    known_time: Instant = _time("first day of the data")
+
+    class Config:
+        strict = True
+
+
+class OriginWeather(pa.DataFrameModel):
+    """The last reading at an origin, the wind as a vector."""
+
+    origin: str = _origin()
+    event_time: Instant = _time("beginning of the hour")
+    known_time: Instant = _time("end of the hour")
+    temp: float = _number("degrees F", -40, 130, "weather.temp")
+    dewp: float = _number("degrees F", -60, 100, "weather.dewp")
+    humid: float = _number("percent", 0, 100, "weather.humid")
+    wind_speed: float = _number("mph", 0, 150, "weather.wind_speed")
+    wind_gust: float = _number("mph", 0, 200, "weather.wind_gust")
+    precip: float = _number("inches", 0, 20, "weather.precip")
+    pressure: float = _number("millibars", 870, 1085, "weather.pressure")
+    visib: float = _number("miles", 0, 100, "weather.visib")
+    wind_north: float = _number("mph", -150, 150, ("weather.wind_dir", "weather.wind_speed"))
+    wind_east: float = _number("mph", -150, 150, ("weather.wind_dir", "weather.wind_speed"))
+
+    class Config:
+        strict = True
+
+
+class OriginCongestion(pa.DataFrameModel):
+    """How an origin is running, every 15 minutes; shares and means are missing where nothing was counted."""
+
+    origin: str = _origin()
+    event_time: Instant = _time("the tick")
+    known_time: Instant = _time("the tick")
+    origin_departed_3h: float = _number("flights", 0, 2000, "outcomes.departure_delay_minutes")
+    origin_late_share_3h: float = _number("share", 0, 1, "outcomes.late")
+    origin_cancelled_share_3h: float = _number("share", 0, 1, "outcomes.cancelled")
+    origin_mean_delay_3h: float = _number("minutes", -120, 3000, "outcomes.departure_delay_minutes")
+    origin_departed_1h: float = _number("flights", 0, 2000, "outcomes.departure_delay_minutes")
+    origin_late_share_1h: float = _number("share", 0, 1, "outcomes.late")
+    origin_cancelled_share_1h: float = _number("share", 0, 1, "outcomes.cancelled")
+    origin_mean_delay_1h: float = _number("minutes", -120, 3000, "outcomes.departure_delay_minutes")
+    origin_late_so_far_share_3h: float = _number("share", 0, 1, _PLAN)
+    origin_late_so_far_share_1h: float = _number("share", 0, 1, _PLAN)
+    origin_overdue: float = _number("flights", 0, 1000, _PLAN, "due for 15 minutes and not known to have left")
+    origin_overdue_minutes: float = _number("minutes", 0, 720, _PLAN, "how long these have been due, on average")
+    origin_planned_2h: float = _number("flights", 0, 1000, "schedule.scheduled_departure")
+
+    class Config:
+        strict = True
+
+
+class CarrierRecord(pa.DataFrameModel):
+    """A carrier's trailing record, every hour."""
+
+    carrier: str = pa.Field(isin=CARRIERS)
+    event_time: Instant = _time("the tick")
+    known_time: Instant = _time("the tick")
+    carrier_departed_7d: float = _number("flights", 0, 2000, "outcomes.departure_delay_minutes")
+    carrier_late_share_7d: float = _number("share", 0, 1, "outcomes.late")
+    carrier_cancelled_share_7d: float = _number("share", 0, 1, "outcomes.cancelled")
+    carrier_mean_delay_7d: float = _number("minutes", -120, 3000, "outcomes.departure_delay_minutes")
+    carrier_departed_24h: float = _number("flights", 0, 2000, "outcomes.departure_delay_minutes")
+    carrier_late_share_24h: float = _number("share", 0, 1, "outcomes.late")
+    carrier_cancelled_share_24h: float = _number("share", 0, 1, "outcomes.cancelled")
+    carrier_mean_delay_24h: float = _number("minutes", -120, 3000, "outcomes.departure_delay_minutes")
+    carrier_departed_3h: float = _number("flights", 0, 2000, "outcomes.departure_delay_minutes")
+    carrier_late_share_3h: float = _number("share", 0, 1, "outcomes.late")
+    carrier_cancelled_share_3h: float = _number("share", 0, 1, "outcomes.cancelled")
+    carrier_mean_delay_3h: float = _number("minutes", -120, 3000, "outcomes.departure_delay_minutes")
+
+    class Config:
+        strict = True
+
+
+class Departures(pa.DataFrameModel):
+    """A question: will this flight leave late, asked 60 minutes before its schedule."""
+
+    scheduled_departure: Instant = _time("planned departure")
+    carrier: str = pa.Field(isin=CARRIERS, metadata={"description": "two-letter code"})
+    flight: int = pa.Field(ge=1)
+    origin: str = _origin()
+    prediction_time: Instant = _time("60 minutes before the planned departure")
+    dest: str = pa.Field(str_length={"min_value": 3, "max_value": 3}, metadata={"description": "airport of arrival"})
+    departure_minute: int = pa.Field(ge=0, le=1440, metadata={"unit": "minutes after New York's midnight"})
+    departure_hour: int = pa.Field(ge=0, le=24, metadata={"unit": "hour of the day in New York"})
+    weekday: int = pa.Field(ge=1, le=7, metadata={"unit": "ISO weekday in New York"})
+    distance: float = pa.Field(ge=10, le=6000, metadata={"unit": "miles"})
+
+    class Config:
+        strict = True
+
+
+SCHEDULE: Final = Contract(Schedule, FLIGHT_KEY, "event_time", "known_time")
+OUTCOMES: Final = Contract(Outcomes, FLIGHT_KEY, "event_time", "known_time", on_breach="quarantine")
+WEATHER: Final = Contract(Weather, ("origin",), "event_time", "known_time", on_breach="quarantine")
+PLANES: Final = Contract(Planes, ("tailnum",), "event_time", "known_time", on_breach="quarantine")
+AIRLINES: Final = Contract(Airlines, ("carrier",), "event_time", "known_time")
+ORIGIN_WEATHER: Final = Contract(OriginWeather, ("origin",), "event_time", "known_time")
+ORIGIN_CONGESTION: Final = Contract(OriginCongestion, ("origin",), "event_time", "known_time")
+CARRIER_RECORD: Final = Contract(CarrierRecord, ("carrier",), "event_time", "known_time")
+DEPARTURES: Final = Contract(Departures, FLIGHT_KEY, "prediction_time")

@@ -1,0 +1,73 @@
+"""What every test gets: an environment without Roadbed's and Dagster's variables, and skips that must be on a list."""
+
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from formats.home import VARIABLE, Home
+
+ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
+
+_PREFIXES = ("ROADBED_", "DAGSTER_", "MLFLOW_")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No setting of the person who runs the tests reaches them, and none of a test reaches the next."""
+    for name in [name for name in os.environ if name.startswith(_PREFIXES)]:
+        monkeypatch.delenv(name)
+    # Children of tests import the platform; without compiled bytecode each would take seconds longer.
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    yield
+    for name in [name for name in os.environ if name.startswith(_PREFIXES)]:
+        del os.environ[name]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """An empty state folder, which ROADBED_HOME names."""
+    root = tmp_path / "home"
+    root.mkdir()
+    monkeypatch.setenv(VARIABLE, str(root))
+    return Home(root)
+
+
+def allowed_skips() -> list[str]:
+    """Node ids (or beginnings of them) of the tests that may skip."""
+    lines = [line.strip() for line in ALLOWED_SKIPS.read_text().splitlines()]
+    return [line.split()[0] for line in lines if line and not line.startswith("#")]
+
+
+def is_allowed(node_id: str, allowed: list[str]) -> bool:
+    """Whether the test may skip."""
+    return any(node_id == entry or node_id.startswith((f"{entry}::", f"{entry}[")) for entry in allowed)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip that is not on the list into a failure. Expected failures are no skips."""
+    report = yield
+    return report if hasattr(report, "wasxfail") else _refuse_unlisted_skip(report, item.nodeid)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for whole modules."""
+    report = yield
+    return _refuse_unlisted_skip(report, collector.nodeid)
+
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+
+def _refuse_unlisted_skip(report: Report, node_id: str) -> Report:
+    if report.skipped and not is_allowed(node_id, allowed_skips()):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{node_id} skipped ({reason}) and is not listed in {ALLOWED_SKIPS.name}"
+    return report

@@ -1,0 +1,25 @@
+"""Bodies that no request may have; each must be a client's error and never the server's."""
+
+RUBBISH = [
+    b"",
+    b"null",
+    b"[]",
+    b"{",
+    b"NaN",
+    b"\xff\xfe",
+    b'{"distance": NaN}',
+    b'{"distance": Infinity}',
+    b'{"distance": 1e999, "hour": 1, "carrier": "AA", "airport": "X"}',
+    b'{"distance": 1' + b"0" * 400 + b', "hour": 1, "carrier": "AA", "airport": "X"}',
+    b'{"distance": 1e39, "hour": 1, "carrier": "AA", "airport": "X", "wind": 1e300}',
+    b'{"distance": ' + b"[" * 100_000,
+    b"[" * 100_000,
+    b'{"a":' * 100_000,
+    b'{"rows":' + b"[" * 5_000 + b"]" * 5_000 + b"}",
+    b'{"rows": {"a": 1}}',
+    b'{"rows": [{"wind": {"a": [1]}}], "more": 1}',
+    b'{"distance": 1, "hour": 1, "carrier": "\\ud800", "airport": "X"}',
+    b'{"distance": 1, "hour": 1, "carrier": "AA", "airport": "\xff"}',
+    b'{"distance": 1, "hour": 9223372036854775808, "carrier": "AA", "airport": "X"}',
+    b'{"distance": 1, "hour": 1, "carrier": "AA", "airport": 9223372036854775808}',
+]

@@ -1,0 +1,146 @@
+"""The views: a day alone equals the day in a range, bit for bit, and nothing is used before it is known."""
+
+import itertools
+import random
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import polars as pl
+import pytest
+from aviation import calendar, sources, views
+
+START, END = calendar.local_midnight(date(2013, 3, 8)), calendar.local_midnight(date(2013, 3, 13))
+EARLY = datetime(2012, 12, 1, tzinfo=UTC)
+READERS = {"schedule": sources.read_schedule, "outcomes": sources.read_outcomes, "weather": sources.read_weather}
+View = Callable[[Mapping[str, pl.LazyFrame], datetime, datetime], pl.LazyFrame]
+VIEWS: dict[str, tuple[View, Mapping[str, timedelta], str]] = {
+    "origin_weather": (views.origin_weather, views.WEATHER_LOOKBACK, "origin"),
+    "origin_congestion": (views.origin_congestion, views.CONGESTION_LOOKBACK, "origin"),
+    "carrier_record": (views.carrier_record, views.CARRIER_LOOKBACK, "carrier"),
+}
+
+
+def computed(name: str, start: datetime, end: datetime, read_to: datetime | None = None) -> pl.DataFrame:
+    """Compute a view from what became known in its look-back, up to `read_to`."""
+    view, lookback, _ = VIEWS[name]
+    tables = {table: READERS[table](start - back, read_to or end) for table, back in lookback.items()}
+    return view(tables, start, end).collect()
+
+
+def year(name: str, end: datetime = END) -> dict[str, list[dict[str, Any]]]:
+    """Read all that was ever known before `end`, for an oracle that loops."""
+    return {table: READERS[table](EARLY, end).collect().to_dicts() for table in VIEWS[name][1]}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_days_alone_equal_the_range_bit_for_bit(name: str) -> None:
+    """Five days, the change of the hour among them, which has 23 hours."""
+    days = [calendar.local_midnight(date(2013, 3, day)) for day in range(8, 14)]
+    parts = [computed(name, *pair) for pair in itertools.pairwise(days)]
+    whole = computed(name, START, END)
+    assert pl.concat(parts).equals(whole, null_equal=True)
+    assert whole.height > 300
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_what_became_known_later_changes_nothing(name: str) -> None:
+    assert computed(name, START, END, read_to=END + timedelta(days=60)).equals(computed(name, START, END))
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_rows_are_unique_known_in_the_window_and_not_before_their_event(name: str) -> None:
+    rows = computed(name, START, END)
+    key = VIEWS[name][2]
+    assert rows.n_unique((key, "event_time", "known_time")) == rows.height
+    assert rows["known_time"].is_between(START, END, closed="left").all()
+    assert (rows["known_time"] >= rows["event_time"]).all()
+    features = rows.drop(key, "event_time", "known_time")
+    assert set(features.dtypes) == {pl.Float64}
+    assert not any(features.select(pl.all().is_nan().any()).row(0))
+
+
+def test_no_two_views_share_a_feature() -> None:
+    names = [column for name in VIEWS for column in computed(name, START, END).columns]
+    features = [name for name in names if name not in {"origin", "carrier", "event_time", "known_time"}]
+    assert len(features) == len(set(features))
+
+
+def ratio(total: float, count: int) -> float | None:
+    return total / count if count else None
+
+
+def record(rows: list[dict[str, Any]], tick: datetime, span: timedelta) -> dict[str, float | None]:
+    """Loop over the outcomes known at `tick`, and not longer than `span`."""
+    seen = [row for row in rows if row["known_time"] <= tick < row["known_time"] + span]
+    left = [row for row in seen if not row["cancelled"]]
+    return {
+        "departed": float(len(left)),
+        "late_share": ratio(sum(row["late"] for row in seen), len(seen)),
+        "cancelled_share": ratio(len(seen) - len(left), len(seen)),
+        "mean_delay": ratio(sum(row["departure_delay_minutes"] for row in left), len(left)),
+    }
+
+
+def test_the_carriers_record_equals_a_loop_over_what_was_known() -> None:
+    rows = computed("carrier_record", START, END).to_dicts()
+    outcomes = year("carrier_record")["outcomes"]
+    spans = {"7d": timedelta(days=7), "24h": timedelta(days=1), "3h": timedelta(hours=3)}
+    for row in random.Random(0).sample(rows, 30):
+        mine = [outcome for outcome in outcomes if outcome["carrier"] == row["carrier"]]
+        for name, span in spans.items():
+            expected = record(mine, row["known_time"], span)
+            assert {part: row[f"carrier_{part}_{name}"] for part in expected} == expected
+
+
+def test_the_origins_congestion_equals_a_loop_over_what_was_known() -> None:
+    rows = computed("origin_congestion", START, END).to_dicts()
+    raw = year("origin_congestion")
+    for row in random.Random(1).sample(rows, 40):
+        tick, origin = row["known_time"], row["origin"]
+        known = [
+            outcome for outcome in raw["outcomes"] if outcome["origin"] == origin and outcome["known_time"] <= tick
+        ]
+        plan = [flight for flight in raw["schedule"] if flight["origin"] == origin and flight["known_time"] <= tick]
+        expected = congestion(known, plan, tick)
+        assert {name: row[name] for name in expected} == expected
+
+
+def congestion(known: list[dict[str, Any]], plan: list[dict[str, Any]], tick: datetime) -> dict[str, float | None]:
+    settled = {tuple(row[part] for part in sources.FLIGHT_KEY): row["known_time"] for row in known}
+    due = [
+        (
+            flight["scheduled_departure"] + timedelta(minutes=15),
+            settled.get(tuple(flight[k] for k in sources.FLIGHT_KEY)),
+        )
+        for flight in plan
+    ]
+    overdue = [at for at, done in due if done is None and at <= tick < at + timedelta(hours=12)]
+    ahead = [flight for flight in plan if tick < flight["scheduled_departure"] <= tick + timedelta(hours=2)]
+    found: dict[str, float | None] = {
+        "origin_overdue": float(len(overdue)),
+        "origin_overdue_minutes": ratio(sum((tick - at) // timedelta(minutes=1) for at in overdue), len(overdue)),
+        "origin_planned_2h": float(len(ahead)),
+    }
+    for name, hours in (("3h", 3), ("1h", 1)):
+        span = timedelta(hours=hours)
+        window = [(at, done) for at, done in due if at <= tick < at + span]
+        late = [at for at, done in window if done is None or done >= at]
+        found[f"origin_late_so_far_share_{name}"] = ratio(len(late), len(window))
+        found |= {f"origin_{part}_{name}": value for part, value in record(known, tick, span).items()}
+    return found
+
+
+def test_the_last_reading_is_that_of_the_hour_that_is_over() -> None:
+    rows = computed("origin_weather", START, END)
+    raw = sources.read_weather(START, END).sort("known_time", "origin").collect()
+    assert rows["temp"].equals(raw["temp"])
+    assert ((rows["known_time"] - rows["event_time"]) == timedelta(hours=1)).all()
+
+
+def test_calm_wind_has_no_direction_and_is_not_missing() -> None:
+    reading = dict.fromkeys(sources.READINGS, 1.0) | {"wind_dir": None, "wind_speed": 0.0, "origin": "EWR"}
+    times = {"event_time": START, "known_time": START + timedelta(hours=1)}
+    table = pl.LazyFrame([reading | times], schema_overrides={"wind_dir": pl.Float64})
+    row = views.origin_weather({"weather": table}, START, END).collect().to_dicts()[0]
+    assert (row["wind_north"], row["wind_east"]) == (0.0, 0.0)

@@ -1,0 +1,130 @@
+"""The first journey waits for what sensors do, tells it, and gives up with a sentence."""
+
+import io
+from datetime import UTC, datetime
+
+import dagster as dg
+import pytest
+from rich.console import Console
+
+from formats.clock import advance_clock, read_clock
+from formats.errors import EndpointError
+from formats.home import Home
+from platform_assets.cli import first_prediction, journey
+from platform_assets.cli.failed_runs import FailedRun, failed_runs
+from platform_assets.cli.first_prediction import Journey
+from platform_assets.cli.journey import Progress
+from resources.endpoint_state import Observed
+
+ENDPOINT = "rail/delay/prod/endpoint"
+ROUTE = Journey(datetime(2013, 5, 1, 4, tzinfo=UTC), ("rail/trains", "rail/delay/model", ENDPOINT), ENDPOINT)
+SERVED = Observed(endpoint=ENDPOINT, state="stable", stable=True, release="r1", bundle="sha256:1", port=8801)
+FAILURE = FailedRun(
+    "run-1", ROUTE.instant, "rail/delay/model", "no trains [at all]", "http://ui/runs/run-1", retried=False
+)
+
+
+class Watch:
+    """A clock and a series of looks; the last one repeats."""
+
+    def __init__(self, *looks: Progress) -> None:
+        self.looks = list(looks)
+        self.time = 0.0
+        self.output = io.StringIO()
+
+    def look(self) -> Progress:
+        return self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+
+    def wait(self) -> Observed:
+        console = Console(file=self.output, width=200)
+        return journey.wait_for(self.look, ROUTE, console, "http://ui", now=lambda: self.time, sleep=self.advance)
+
+    def advance(self, seconds: float) -> None:
+        self.time += seconds
+
+
+def progress(
+    *done: str, active: tuple[str, ...] = (), failures: tuple[FailedRun, ...] = (), served: Observed | None = None
+) -> Progress:
+    return Progress(done, active, failures, served)
+
+
+def test_stages_are_told_once_and_in_order() -> None:
+    watch = Watch(progress(), progress("rail/trains"), progress("rail/trains", "rail/delay/model"))
+    watch.looks.append(progress(*ROUTE.stages, served=SERVED))
+    assert watch.wait() is SERVED
+    told = [line.split()[1:] for line in watch.output.getvalue().splitlines() if line.startswith("made")]
+    assert told == [["1/3", "rail/trains"], ["2/3", "rail/delay/model"], ["3/3", ENDPOINT]]
+
+
+def test_again_it_is_quick() -> None:
+    watch = Watch(progress(*ROUTE.stages, served=SERVED))
+    assert watch.wait() is SERVED
+    assert watch.time == 0
+
+
+def test_a_failure_is_told_at_once_and_given_time() -> None:
+    failed = progress("rail/trains", failures=(FAILURE,))
+    watch = Watch(failed, failed, progress("rail/trains", active=("again",), failures=(FAILURE,)))
+    watch.looks.append(progress(*ROUTE.stages, failures=(FAILURE,), served=SERVED))
+    assert watch.wait() is SERVED
+    assert watch.output.getvalue().count("no trains [at all]") == 1
+    assert "http://ui/runs/run-1" in watch.output.getvalue()
+
+
+def test_a_failure_that_nobody_mends_ends_it() -> None:
+    watch = Watch(progress("rail/trains", failures=(FAILURE,)))
+    with pytest.raises(EndpointError, match="nothing is trying again") as raised:
+        watch.wait()
+    assert "http://ui/runs/run-1" in raised.value.hint
+    assert watch.time < 120
+
+
+def test_a_failure_that_dagster_retries_does_not() -> None:
+    retried = progress("rail/trains", failures=(FAILURE._replace(retried=True),))
+    watch = Watch(*[retried] * 100, progress(*ROUTE.stages, served=SERVED))
+    assert watch.wait() is SERVED
+
+
+def test_time_is_up() -> None:
+    watch = Watch(progress("rail/trains", active=("forever",)))
+    with pytest.raises(EndpointError, match=r"after 20 minutes; still missing: rail/delay/model"):
+        watch.wait()
+
+
+def test_the_replay_begins_once(home: Home) -> None:
+    journey.start_clock(home, ROUTE.instant)
+    assert read_clock(home.clock).instant == ROUTE.instant
+    later = datetime(2013, 6, 1, tzinfo=UTC)
+    advance_clock(home.clock, later)
+    journey.start_clock(home, ROUTE.instant)
+    assert read_clock(home.clock).instant == later
+
+
+def test_failed_runs_say_what_why_and_where() -> None:
+    @dg.asset
+    def broken() -> None:
+        raise RuntimeError("the reason\nwith detail") from ValueError("the cause")
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize([broken], instance=instance, raise_on_error=False)
+        (failed,) = failed_runs(instance, "http://ui")
+        assert failed.url == f"http://ui/runs/{result.run_id}"
+        assert failed.what == "broken"
+        assert failed.why == "RuntimeError: the reason"
+        assert failed_runs(instance, "http://ui", since=datetime.now(UTC)) == []
+
+
+def test_the_curl_survives_a_shell() -> None:
+    import shlex
+
+    body = '{"carrier": "O\'Hare; rm -rf"}'
+    words = shlex.split(first_prediction.curl(8801, body))
+    assert words[-1] == body
+    assert "http://127.0.0.1:8801/predict" in words
+
+
+def test_the_id_of_a_prediction() -> None:
+    assert first_prediction.prediction_id('{"prediction": "p1", "probability": 0.2}') == "p1"
+    assert first_prediction.prediction_id('{"predictions": [{"prediction": "p2"}]}') == "p2"
+    assert first_prediction.prediction_id('{"probability": 0.2}') is None
