@@ -6,6 +6,10 @@ PYTEST := .venv/bin/python -m pytest
 # Processes of the platform read compiled bytecode; a shell that forbids writing it makes every start slow.
 unexport PYTHONDONTWRITEBYTECODE
 
+# Teams' packages are not installed; tools that import by name are shown where they lie.
+EMPTY :=
+TEAMS := $(subst $(EMPTY) $(EMPTY),:,$(wildcard team_projects/*))
+
 QUICK := not (slow or service or browser or kill or attack)
 
 .PHONY: help environment up down status test test-full lint lock bench clean
@@ -35,7 +39,7 @@ lint: environment ## style, types, imports, the generated workspace
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	.venv/bin/lint-imports
+	PYTHONPATH=$(TEAMS) .venv/bin/lint-imports
 	.venv/bin/python -m platform_assets.cli.workspace --check
 
 lock: environment ## compile requirements.lock again

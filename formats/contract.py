@@ -16,7 +16,7 @@ Classification = Literal["public", "internal", "personal"]
 
 
 class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One feature. `view` is the name of the view it comes from, absent when the request brings it.
+    """One feature. `view` is the name of the View it comes from, absent when the request brings it.
 
     Bounds are inclusive and in `unit`. `allowed` lists the values that the model was trained on; others are served as unknown
     unless `strict`.

@@ -44,6 +44,7 @@ ErrorCode = Literal[
     "digest-barred",
     "endpoint-unstable",
     "endpoint-crash-loop",
+    "endpoint-overloaded",
     "endpoint-not-found",
     "runtime-not-running",
     "prediction-not-found",

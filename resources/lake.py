@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import polars as pl
 from typing_extensions import override
 
@@ -25,7 +26,7 @@ PARTITION = "partition_key"
 WHOLE = "all"
 
 _ATTEMPTS = 8
-_MARKERS = "_partitions"
+_DIGESTS = "_digests.json"
 
 
 class TableRef(NamedTuple):
@@ -96,7 +97,7 @@ class DeltaLake(Lake):
         with self._writing(path):
             failpoint("table.before_commit")
             self._commit(path, pl.concat(frames), f"{PARTITION} IN ({keys})")
-            self._remember(path, parts)
+            self._remember(table, parts)
         failpoint("table.after_commit")
 
     @override
@@ -115,8 +116,10 @@ class DeltaLake(Lake):
 
     @override
     def digests(self, table: str) -> dict[str, str]:
-        folder = self._path(table) / _MARKERS
-        return {path.name: path.read_text() for path in sorted(folder.iterdir())} if folder.is_dir() else {}
+        try:
+            return msgspec.json.decode((self._path(table) / _DIGESTS).read_bytes(), type=dict[str, str])
+        except FileNotFoundError:
+            return {}
 
     def _path(self, table: str) -> Path:
         return self._root / table
@@ -138,10 +141,10 @@ class DeltaLake(Lake):
             else:
                 return
 
-    def _remember(self, path: Path, parts: Mapping[str, Part]) -> None:
+    def _remember(self, table: str, parts: Mapping[str, Part]) -> None:
         # Delta keeps no trace of a partition without rows; an empty day is a fact and must not look like a missing one.
-        for key, part in parts.items():
-            write_atomic(path / _MARKERS / key, part.digest.encode())
+        held = self.digests(table) | {key: part.digest for key, part in parts.items()}
+        write_atomic(self._path(table) / _DIGESTS, msgspec.json.encode(held, order="sorted"))
 
     @contextmanager
     def _writing(self, path: Path) -> Iterator[None]:

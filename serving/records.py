@@ -12,7 +12,6 @@ from formats.prediction_log import PredictionRecord, encode_record
 from serving.answers import Prediction
 from serving.requests import Batch, Row, RowForm
 
-
 # Up to here looking at each value is cheaper than asking numpy first.
 _FEW = 16
 

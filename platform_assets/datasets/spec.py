@@ -78,16 +78,16 @@ class TrainingSet:
     def contract(self, team: str, model: str) -> ServingContract:
         """The request contract of a model that is trained on this: derived, never written twice."""
         request = [serving_column(self.spine.contract, name, None) for name in self.spine.request]
-        looked_up = [_view_column(view, name) for view in self.views for name in view.features]
+        looked_up = [_view_column(team, view, name) for view in self.views for name in view.features]
         views = tuple(_serving_view(team, view) for view in self.views)
         return ServingContract(model=f"{team}/{model}", columns=(*request, *looked_up), views=views)
 
 
-def _view_column(view: FeatureView, name: str) -> Column:
+def _view_column(team: str, view: FeatureView, name: str) -> Column:
     import msgspec
 
     # Before an entity's first row there is no value: whatever the view promises, the model must take its absence.
-    return msgspec.structs.replace(serving_column(view.contract, name, view.name), nullable=True)
+    return msgspec.structs.replace(serving_column(view.contract, name, view.qualified(team)), nullable=True)
 
 
 def _serving_view(team: str, view: FeatureView) -> View:

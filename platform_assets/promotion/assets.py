@@ -16,7 +16,7 @@ from platform_assets.ownership import FRESHNESS, Owner
 from platform_assets.promotion.authority_client import LocalAuthority
 from platform_assets.promotion.candidate import Candidate, Evaluation, record_candidate, record_evaluation
 from platform_assets.promotion.case import load_case, open_model
-from platform_assets.promotion.evaluation import Judgement, judge, latency_p99_ms
+from platform_assets.promotion.evaluation import BOOSTING, Judgement, judge, latency_p99_ms
 from platform_assets.promotion.gates import evaluate
 from platform_assets.promotion.live import find_live_release, pointers
 from platform_assets.promotion.messages import Decided
@@ -57,7 +57,7 @@ def evaluation_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
         judgement = judge(served, training_set.collect(), judged, label, model.baseline_by, model.slices)
         p99 = latency_p99_ms(served, judged)
         candidate = _candidate(context, owner, model, installation, model_bundle.digest, judgement, p99)
-        results = _judge(context, model, owner, installation, candidate, list(gates.values()))
+        results = _judge(context, model, owner, installation, candidate, judgement, list(gates.values()))
         _track(context, owner, model, tracking, installation, candidate, judgement)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(digest_of(msgspec.to_builtins(results))),
@@ -177,10 +177,13 @@ def _judge(
     owner: Owner,
     installation: Installation,
     candidate: Candidate,
+    judgement: Judgement,
     gates: list[AnyGate],
 ) -> tuple[GateResult, ...]:
     champion = find_live_release(installation, model.endpoint(owner.team))
-    results = evaluate(load_case(candidate, champion, installation.bundles, installation.lake), gates)
+    case = load_case(candidate, champion, installation.bundles, installation.lake)
+    case.forecasts["gradient_boosting"] = judgement.scores[BOOSTING]
+    results = evaluate(case, gates)
     now, actor = installation.clock.now(), f"dagster:{context.run_id}"
     entry = record_candidate(installation.ledger, candidate, actor=actor, at=now)
     evaluation = Evaluation(

@@ -50,6 +50,8 @@ class PromotionCase:
         self.contract = model.contract
         self.frame = frame
         self.champion = champion
+        # Baselines that take seconds to fit, by name: whoever has one already puts it here.
+        self.forecasts: dict[str, Floats] = {}
         self._load_training = load_training
 
     @cached_property

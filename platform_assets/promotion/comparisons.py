@@ -112,7 +112,9 @@ def _baseline(case: PromotionCase, gate: BetterThanBaseline) -> Floats:
         return base_rate(training, judged)
     if gate.baseline == "group_rate":
         return group_rate(training, judged, [pl.col(name) for name in gate.by])
-    return gradient_boosting(training, judged)
+    if gate.baseline not in case.forecasts:
+        case.forecasts[gate.baseline] = gradient_boosting(training, judged)
+    return case.forecasts[gate.baseline]
 
 
 def _log_losses(label: NDArray[np.bool_], score: Floats) -> Floats:

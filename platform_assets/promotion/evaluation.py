@@ -1,6 +1,5 @@
 """The honest figures of a candidate on the month that it never saw, beside what it must beat."""
 
-import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -15,6 +14,7 @@ from platform_assets.training.metrics import figures, reliability, slices
 from platform_assets.training.spec import TrainingData
 
 MODEL = "model"
+BOOSTING = "gradient boosting"
 LATENCY_REQUESTS = 500
 
 Scores = Mapping[str, NDArray[np.float64]]
@@ -50,7 +50,7 @@ def judge(
         MODEL: model.predict(judged),
         "base rate": base_rate(seen, asked),
         **({f"rate by {' and '.join(group)}": _group_rate(training, judged, seen, asked, group)} if group else {}),
-        "gradient boosting": gradient_boosting(seen, asked),
+        BOOSTING: gradient_boosting(seen, asked),
     }
     truth = asked.label.astype(np.float64)
     table = pl.DataFrame([{"name": name, **figures(truth, score)} for name, score in scores.items()])
@@ -59,13 +59,11 @@ def judge(
 
 
 def latency_p99_ms(model: OnnxModel, judged: pl.DataFrame) -> float:
-    """p99 of one row in process, in milliseconds, over the first rows of the set."""
-    rows = list(judged.head(LATENCY_REQUESTS).iter_slices(1))
-    taken = []
-    for row in rows:
-        began = time.perf_counter()
-        model.predict(row)
-        taken.append((time.perf_counter() - began) * 1e3)
+    """p99 of the graph on one row, in milliseconds of this thread's CPU time, over the first rows of the set.
+
+    CPU time, because a training machine is busy: what waiting adds is the endpoint's to measure.
+    """
+    taken = [model.seconds(row) * 1e3 for row in judged.head(LATENCY_REQUESTS).iter_slices(1)]
     return float(np.quantile(taken, 0.99))
 
 

@@ -107,9 +107,7 @@ def _last_good(desk: Desk, release: Release, to: str | None) -> Release | None:
 
 
 def _once_live(pointers: Pointers, release: Release) -> Iterable[Release]:
-    others = [
-        r for r in pointers.releases(release.endpoint) if r.was_live and r != release and r.state != "rolled_back"
-    ]
+    others = [r for r in pointers.releases(release.endpoint) if r.was_live and r != release]
     others.sort(key=lambda r: (r.state == "live", r.sequence), reverse=True)
     return (r for r in others if r.bundle != release.bundle or r.state == "live")
 

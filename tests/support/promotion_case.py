@@ -233,7 +233,7 @@ def server(answer: Mapping[str, Any], status: int = 200) -> Iterator[int]:
     """An endpoint whose /readyz gives `answer`; yields its port."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the standard library's name
+        def do_GET(self) -> None:
             self.send_response(status if self.path == "/readyz" else 404)
             self.end_headers()
             self.wfile.write(json.dumps(answer).encode())
@@ -244,9 +244,11 @@ def server(answer: Mapping[str, Any], status: int = 200) -> Iterator[int]:
     with HTTPServer(("127.0.0.1", 0), Handler) as found:
         thread = threading.Thread(target=found.serve_forever, args=(0.02,))
         thread.start()
-        yield found.server_port
-        found.shutdown()
-        thread.join()
+        try:
+            yield found.server_port
+        finally:
+            found.shutdown()
+            thread.join()
 
 
 def run_authority(home: Home, request: Mapping[str, Any], failpoint: str | None = None) -> "subprocess.Popen[bytes]":

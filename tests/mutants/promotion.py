@@ -1,0 +1,156 @@
+"""One-line mutants of the gates and of what stands around them; each must turn the named test red."""
+
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    """In `file`, `old` becomes `new`; then `test` fails. The name says what is lost."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+_GATES = "tests/unit/promotion/test_gates.py::"
+_LIFE = "tests/unit/promotion/test_lifecycle.py::"
+_LEDGER = "tests/unit/promotion/test_ledger_verification.py::"
+_COMPARISONS = "platform_assets/promotion/comparisons.py"
+_INSPECTIONS = "platform_assets/promotion/inspections.py"
+
+MUTANTS = (
+    Mutant(
+        "floor-ignored",
+        "platform_assets/promotion/results.py",
+        "isfinite(value) and margin >= 0",
+        "isfinite(value)",
+        f"{_GATES}test_floor_fails_below_the_minimum",
+    ),
+    Mutant(
+        "ceiling-turned-round",
+        _COMPARISONS,
+        "gate.maximum, message, most=True)",
+        "gate.maximum, message)",
+        f"{_GATES}test_ceiling_passes_and_fails",
+    ),
+    Mutant(
+        "baseline-beaten-by-being-worse",
+        _COMPARISONS,
+        "gain = other - own if gate.metric in LOSSES else own - other",
+        "gain = abs(own - other)",
+        f"{_GATES}test_baselines_are_beaten_or_not[base_rate]",
+    ),
+    Mutant(
+        "chance-counts-as-better",
+        _COMPARISONS,
+        "lower = difference.lower(gate.confidence)",
+        "lower = abs(difference.estimate)",
+        f"{_GATES}test_better_by_chance_is_not_better",
+    ),
+    Mutant(
+        "champion-judged-on-its-training-rows",
+        _COMPARISONS,
+        "if first < since:",
+        "if first is None:",
+        f"{_GATES}test_rows_that_the_champion_may_have_seen_are_not_compared",
+    ),
+    Mutant(
+        "compared-with-itself",
+        _COMPARISONS,
+        "if champion.bundle == bundle:",
+        "if champion.bundle is None:",
+        f"{_GATES}test_a_champion_compared_with_itself_has_failed",
+    ),
+    Mutant(
+        "parity-on-no-rows",
+        _INSPECTIONS,
+        "if rows < 1:",
+        "if rows < 0:",
+        f"{_GATES}test_measurements_that_say_nothing_have_failed",
+    ),
+    Mutant(
+        "parity-without-tolerance",
+        _INSPECTIONS,
+        "bounded(gate, worst, gate.tolerance,",
+        "bounded(gate, worst, worst,",
+        f"{_GATES}test_parity_and_latency_fail_beyond_their_bounds",
+    ),
+    Mutant(
+        "latency-without-budget",
+        _INSPECTIONS,
+        "bounded(gate, p99, gate.p99_ms,",
+        "bounded(gate, p99, p99,",
+        f"{_GATES}test_parity_and_latency_fail_beyond_their_bounds",
+    ),
+    Mutant(
+        "graph-not-looked-at",
+        _INSPECTIONS,
+        "failures = [*_graph_findings(case), ",
+        "failures = [",
+        f"{_GATES}test_a_wrong_graph_lists_every_difference",
+    ),
+    Mutant(
+        "training-rows-judged",
+        _INSPECTIONS,
+        "*_time_findings(case), *_overlap_findings(case)]",
+        "*_time_findings(case)]",
+        f"{_GATES}test_training_rows_in_the_hold_out_are_found",
+    ),
+    Mutant(
+        "times-not-looked-at",
+        _INSPECTIONS,
+        "*_time_findings(case), *_overlap_findings(case)]",
+        "*_overlap_findings(case)]",
+        f"{_GATES}test_every_gap_in_provenance_is_named",
+    ),
+    Mutant(
+        "raising-is-no-failure",
+        "platform_assets/promotion/gates.py",
+        'return result(gate, "failed", ',
+        'return result(gate, "incomparable", ',
+        f"{_GATES}test_without_outcomes_quality_has_failed",
+    ),
+    Mutant(
+        "reasons-without-consequence",
+        "platform_assets/promotion/decide.py",
+        'verdict="refused" if reasons else "approved"',
+        'verdict="approved"',
+        f"{_LIFE}test_a_refused_candidate_is_a_fact_with_reasons",
+    ),
+    Mutant(
+        "bars-forgotten",
+        "platform_assets/promotion/issue.py",
+        "if bundle in pointers.barred:",
+        "if bundle in ():",
+        f"{_LIFE}test_a_barred_bundle_does_not_come_back_until_it_is_lifted",
+    ),
+    Mutant(
+        "champion-not-compared-and-swapped",
+        "platform_assets/promotion/desk.py",
+        "if found != expected:",
+        "if found is None:",
+        f"{_LIFE}test_a_champion_that_moves_while_deciding_stops_the_decision",
+    ),
+    Mutant(
+        "signature-not-asked-for",
+        "platform_assets/promotion/pointers.py",
+        "if authentic(entry, trusted):",
+        "if entry.signature:",
+        "tests/unit/promotion/test_pointers.py::test_a_release_signed_by_another_key_is_ignored_and_reported",
+    ),
+    Mutant(
+        "anchor-not-compared",
+        "resources/ledger_verification.py",
+        "self._head.sequence < self._anchored.sequence",
+        "self._head.sequence < 0",
+        f"{_LEDGER}test_a_cut_tail_is_found_by_the_anchor",
+    ),
+    Mutant(
+        "hash-not-recomputed",
+        "resources/ledger_verification.py",
+        "if entry.hash != entry.content_hash() or",
+        "if not entry.hash or",
+        f"{_LEDGER}test_an_edited_row_is_named",
+    ),
+)
