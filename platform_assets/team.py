@@ -52,7 +52,8 @@ class Team:
     models: tuple[Model, ...] = ()
 
     def __post_init__(self) -> None:
-        names = [thing.name for thing in (*self.raw_tables, *self.views, *self.models)]
+        names = [table.name for table in self.raw_tables] + [view.name for view in self.views]
+        names += [model.name for model in self.models]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise DeclarationError(

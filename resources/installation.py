@@ -1,6 +1,7 @@
 """The installation as one Dagster resource: the handles that assets share, built from the state folder."""
 
 from functools import cached_property
+from pathlib import Path
 
 import dagster as dg
 
@@ -15,12 +16,17 @@ from resources.sqlite_ledger import SqliteLedger
 
 
 class Installation(dg.ConfigurableResource[None]):
-    """Lake, bundles, ledger, clock, online store and endpoint runtime of one Roadbed installation."""
+    """Lake, bundles, ledger, clock, online store and endpoint runtime of one Roadbed installation.
+
+    `folder` is the installation's home; the environment names it when it is empty.
+    """
+
+    folder: str = ""
 
     @cached_property
     def home(self) -> Home:
         """Where the state is."""
-        return current_home()
+        return Home(Path(self.folder)) if self.folder else current_home()
 
     @cached_property
     def clock(self) -> Clock:
@@ -51,3 +57,8 @@ class Installation(dg.ConfigurableResource[None]):
     def runtime(self) -> EndpointRuntime:
         """Where endpoints run."""
         return LocalEndpointRuntime(self.home)
+
+
+def installation_at(home: Home) -> Installation:
+    """The installation in `home`, for commands and tests."""
+    return Installation(folder=str(home.root))

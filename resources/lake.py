@@ -17,6 +17,7 @@ import msgspec
 import polars as pl
 from typing_extensions import override
 
+from formats.canonical import canonical_json
 from formats.durable import write_atomic
 from formats.errors import DataError
 from formats.failpoints import failpoint
@@ -60,6 +61,14 @@ class Lake(ABC):
     @abstractmethod
     def digests(self, table: str) -> dict[str, str]:
         """The digest of each partition that the table holds, empty ones included; nothing when there is no table."""
+
+    @abstractmethod
+    def note(self, ref: TableRef, document: Mapping[str, object]) -> None:
+        """Keep what is known about how `ref` came to be: its inputs' digests, for example."""
+
+    @abstractmethod
+    def noted(self, ref: TableRef) -> dict[str, object]:
+        """What was noted about `ref`; nothing if nothing was."""
 
     def ref(self, table: str, partition: str) -> TableRef:
         """The immutable name of what `partition` holds now. Raises DataError if it is absent."""
@@ -120,6 +129,18 @@ class DeltaLake(Lake):
             return msgspec.json.decode((self._path(table) / _DIGESTS).read_bytes(), type=dict[str, str])
         except FileNotFoundError:
             return {}
+
+    @override
+    def note(self, ref: TableRef, document: Mapping[str, object]) -> None:
+        write_atomic(self._note(ref), canonical_json(dict(document)))
+
+    @override
+    def noted(self, ref: TableRef) -> dict[str, object]:
+        path = self._note(ref)
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, object]) if path.exists() else {}
+
+    def _note(self, ref: TableRef) -> Path:
+        return self._path(ref.table) / "_notes" / f"{ref.partition}-{ref.digest.removeprefix('sha256:')[:16]}.json"
 
     def _path(self, table: str) -> Path:
         return self._root / table

@@ -1,13 +1,41 @@
-"""`roadbed explain`: what led to a prediction, a release or an asset."""
+"""`roadbed explain`: what led to a prediction, a release, a model or a table, each link verified as it is printed."""
 
-from formats.errors import EndpointError
+from typing import Annotated
+
+import msgspec
+import typer
+
 from formats.home import Home
+from platform_assets.cli.site import find_site
+from platform_assets.promotion.explanation import Link
+from platform_assets.promotion.explanation import explain as chain_of
+from resources.installation import installation_at
+
+_MARKS = {True: "verified", False: "BROKEN", None: ""}
+
+
+def command(
+    subject: Annotated[str, typer.Argument(help="Prediction id, endpoint, <team>/<model>, digest, or table.")],
+    json: Annotated[bool, typer.Option("--json", help="Print the chain as JSON.")] = False,
+) -> None:
+    """Say why: the chain from a prediction back to raw tables, code and data."""
+    links = chain_of(installation_at(find_site(None).home), subject)
+    typer.echo(msgspec.json.encode(links) if json else text_of(links))
+    if any(link.verified is False for link in links):
+        raise typer.Exit(2)
 
 
 def explain(home: Home, subject: str) -> str:
-    """The chain from `subject` back to raw data, as text. Raises EndpointError when the home does not know it."""
-    raise EndpointError(
-        "prediction-not-found",
-        f"{home.root} has no record of {subject}",
-        "wait until the prediction log was ingested, or check the id",
-    )
+    """The chain from `subject` back to raw data, as text. Raises DataError when the home does not know it."""
+    return text_of(chain_of(installation_at(home), subject))
+
+
+def text_of(links: tuple[Link, ...]) -> str:
+    """The chain as text: a line a link, its facts indented below it."""
+    return "\n".join(line for link in links for line in _lines(link))
+
+
+def _lines(link: Link) -> list[str]:
+    mark = " ".join(filter(None, [_MARKS[link.verified], f"({link.note})" if link.note else ""]))
+    width = max(map(len, link.facts), default=0)
+    return [f"{link.what}  {mark}".rstrip(), *(f"    {name:<{width}}  {value}" for name, value in link.facts.items())]

@@ -7,13 +7,17 @@ import typer
 from rich.console import Console
 
 from formats.errors import RoadbedError
-from platform_assets.cli import advance, down, status, up
+from platform_assets.cli import advance, down, explain, lift, rollback, status, up, verify
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "up": up.command,
     "down": down.command,
     "status": status.command,
     "advance": advance.command,
+    "explain": explain.command,
+    "rollback": rollback.command,
+    "lift": lift.command,
+    "verify": verify.command,
 }
 
 

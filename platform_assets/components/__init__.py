@@ -1,0 +1,1 @@
+"""The same declarations as YAML, for `dg`."""

@@ -7,7 +7,9 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from formats.canonical import digest_of
 from formats.table_digest import table_digest
+from io_managers.table import table_name
 from platform_assets.contracts.assets import column_schema
 from platform_assets.contracts.spec import Contract
 from platform_assets.datasets.build import labelled
@@ -17,7 +19,7 @@ from platform_assets.materialized import Materialized
 from platform_assets.ownership import FRESHNESS, Owner
 from platform_assets.tables import described
 from resources.installation import Installation
-from resources.lake import Part
+from resources.lake import Part, TableRef
 
 
 def training_set_asset(owner: Owner, model: str, dataset: TrainingSet) -> dg.AssetsDefinition:
@@ -67,9 +69,15 @@ def _dataset_asset(  # each argument is one facet of the catalog's entry
         owner.calendar.require_arrived(what, end, installation.clock.now())
         frame = labelled(dataset, tables, start, end)
         part = Part(frame, table_digest(frame, dataset.key))
-        return described(context, {context.partition_key: part}, _facts(owner, dataset, frame, start, end))
+        sources = inputs(installation, owner, dataset, end)
+        installation.lake.note(TableRef(table_name(key), context.partition_key, part.digest), {"inputs": sources})
+        return described(
+            context,
+            {context.partition_key: part},
+            {**_facts(owner, dataset, frame, start, end), "inputs": dg.MetadataValue.json(sources)},
+        )
 
-    tables = {table.name for table in (*dataset.spine.tables, dataset.label.table)} | {v.name for v in dataset.views}
+    tables = table_names(dataset)
     ins = {name: dg.AssetIn(dg.AssetKey([owner.team, name]), partition_mapping=mapping) for name in sorted(tables)}
     return dg.asset(
         key=key,
@@ -85,6 +93,21 @@ def _dataset_asset(  # each argument is one facet of the catalog's entry
         dagster_type=dg.Any,
         pool="training",
     )(build)
+
+
+def table_names(dataset: TrainingSet) -> frozenset[str]:
+    """Every table that the dataset is made of."""
+    tables = (*dataset.spine.tables, dataset.label.table)
+    return frozenset({table.name for table in tables} | {view.name for view in dataset.views})
+
+
+def inputs(installation: Installation, owner: Owner, dataset: TrainingSet, end: datetime) -> dict[str, str]:
+    """The digest of each table up to `end`: what the dataset was made of."""
+    days = set(owner.calendar.days_before(end))
+    held = {name: installation.lake.digests(f"{owner.team}/{name}") for name in sorted(table_names(dataset))}
+    return {
+        f"{owner.team}/{name}": digest_of({d: x for d, x in parts.items() if d in days}) for name, parts in held.items()
+    }
 
 
 def _facts(owner: Owner, dataset: TrainingSet, frame: pl.DataFrame, start: datetime, end: datetime) -> dict[str, Any]:

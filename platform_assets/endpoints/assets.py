@@ -1,25 +1,19 @@
 """The endpoint asset: the released bundle is handed to the runtime, watched until it is stable, and only then declared live."""
 
-import contextlib
-from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
-from formats.errors import EndpointError
-from formats.failpoints import failpoint
+from platform_assets.endpoints.rollout import desired_release, roll_out
 from platform_assets.materialized import Materialized
 from platform_assets.ownership import FRESHNESS, Owner
-from platform_assets.promotion.authority_client import Authority, LocalAuthority
-from platform_assets.promotion.live import pointers
+from platform_assets.promotion.authority_client import LocalAuthority
 from platform_assets.promotion.records import Release
 from platform_assets.team import Model
-from resources.endpoint_runtime import Observed
+from resources.endpoint_state import Observed
 from resources.experiment_tracking import ExperimentTracking
 from resources.installation import Installation
 from resources.model_registry import Alias, ModelRegistry
-
-STABLE_WITHIN = timedelta(seconds=120)
 
 # What must be true of an endpoint at any moment; watched by the platform's location, not by the run that deploys it.
 WATCHED = {
@@ -55,63 +49,9 @@ def endpoint_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
     )(deploy)
 
 
-def desired_release(installation: Installation, endpoint: str) -> Release:
-    """What `endpoint` should run. Raises EndpointError if nothing was ever released to it."""
-    release = pointers(installation).desired(endpoint)
-    if release is None:
-        raise EndpointError(
-            "release-missing",
-            f"nothing is released to {endpoint}",
-            "materialize the model, its evaluation and the release; a refused candidate says why in its evaluation",
-        )
-    return release
-
-
-def roll_out(installation: Installation, authority: Authority, release: Release) -> Observed:
-    """Bring `release` up and declare it live. Running it again, after a kill anywhere, changes nothing that is done.
-
-    Raises:
-        EndpointError: it does not become stable; the release is then taken back, and the one before is brought up again.
-    """
-    runtime = installation.runtime
-    runtime.ensure_running()
-    if release.state == "approved":
-        authority.rolling(release.release)
-    runtime.apply(release.endpoint, envelope_of(installation, release))
-    try:
-        observed = runtime.wait_until_stable(release.endpoint, release.release, STABLE_WITHIN.total_seconds())
-    except EndpointError as error:
-        _take_back(installation, authority, release, error)
-        raise
-    failpoint("endpoint.after_stable")
-    if release.state != "live":
-        authority.live(release.release, observed=release.bundle)
-    failpoint("endpoint.after_live")
-    return observed
-
-
-def envelope_of(installation: Installation, release: Release) -> bytes:
-    """The signed document of `release`, as the authority stored it."""
-    path = installation.home.root / "releases" / release.endpoint / f"{release.sequence}.json"
-    return path.read_bytes()
-
-
 def mirror_alias(tracking: ExperimentTracking, model: str, environment: str, bundle: str) -> None:
     """Let MLflow's registry say what the ledger says."""
     ModelRegistry(tracking).reconcile_aliases({Alias(model, environment): bundle})
-
-
-def _take_back(installation: Installation, authority: Authority, release: Release, error: EndpointError) -> None:
-    if release.state == "live":  # it served before; the process failed, not the release
-        return
-    moved = authority.fail(release.release, reason=error.message)
-    if moved.issued is None:
-        return
-    before = pointers(installation).release(moved.issued.release)
-    with contextlib.suppress(
-        EndpointError
-    ):  # the first error is the one to tell; the watch reports the endpoint's state
-        roll_out(installation, authority, before)
 
 
 def _facts(release: Release, observed: Observed) -> dict[str, Any]:

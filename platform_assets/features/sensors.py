@@ -15,7 +15,8 @@ def arrivals(
     owner: Owner, tables: tuple[RawTable, ...], views: tuple[FeatureView, ...]
 ) -> tuple[list[Job], dg.SensorDefinition]:
     """The jobs that take in whole tables and days, and the sensor that starts them."""
-    daily = [dg.AssetKey([owner.team, t.name]) for t in (*tables, *views) if isinstance(t, FeatureView) or t.daily]
+    names = [table.name for table in tables if table.daily] + [view.name for view in views]
+    daily = [dg.AssetKey([owner.team, name]) for name in names]
     whole = [dg.AssetKey([owner.team, table.name]) for table in tables if not table.daily]
     days_job = dg.define_asset_job(
         f"{owner.team}_arrivals", selection=daily, description="Raw tables and views of days."

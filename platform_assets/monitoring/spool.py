@@ -73,4 +73,4 @@ def _row(record: PredictionRecord, columns: dict[str, pl.DataType]) -> tuple[obj
 
 
 def _number(value: float | str | None) -> float | str | None:
-    return float(value) if isinstance(value, int) else value
+    return value if value is None or isinstance(value, str) else float(value)

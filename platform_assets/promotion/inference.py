@@ -1,9 +1,9 @@
 """A bundle's predictions for a table: columns in contract order, ONNX in cache-sized tiles. A bundle is data: no team code runs."""
 
+import time
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import chain
-import time
 from pathlib import Path
 from typing import Any, NamedTuple
 

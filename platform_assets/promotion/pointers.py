@@ -73,6 +73,10 @@ class Pointers:
             )
         return found
 
+    def all(self) -> tuple[Release, ...]:
+        """Every release of every endpoint, in the order in which they were approved."""
+        return tuple(self._releases.values())
+
     def releases(self, endpoint: str) -> tuple[Release, ...]:
         """Releases of `endpoint` by sequence."""
         found = (release for release in self._releases.values() if release.endpoint == endpoint)

@@ -127,3 +127,13 @@ def test_the_id_of_a_prediction() -> None:
     assert first_prediction.prediction_id('{"prediction": "p1", "probability": 0.2}') == "p1"
     assert first_prediction.prediction_id('{"predictions": [{"prediction": "p2"}]}') == "p2"
     assert first_prediction.prediction_id('{"probability": 0.2}') is None
+
+
+def test_the_first_journey_names_assets_that_exist() -> None:
+    from aviation import definitions
+
+    graph = definitions.defs().resolve_asset_graph()
+    keys = {key.to_user_string() for key in graph.get_all_asset_keys()}
+    route = first_prediction.FIRST_MODEL
+    assert set(route.stages) <= keys
+    assert route.endpoint == route.stages[-1]

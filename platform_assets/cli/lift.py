@@ -1,0 +1,20 @@
+"""`roadbed lift`: a person allows a bundle again that was rolled back."""
+
+import getpass
+from typing import Annotated
+
+import typer
+
+from platform_assets.cli.site import find_site
+from platform_assets.promotion.authority_client import LocalAuthority
+
+
+def command(
+    bundle: Annotated[str, typer.Argument(help="The digest that is barred.")],
+    reason: Annotated[str, typer.Option(help="Why; it stands in the ledger.")],
+) -> None:
+    """Lift the bar on a bundle, so that it may be released again."""
+    lifted = LocalAuthority(find_site(None).home).lift(bundle, reason=reason, actor=getpass.getuser())
+    typer.echo(
+        f"lifted   {len(lifted.bars)} bars on {lifted.bundle}" if lifted.bars else f"free     {bundle} was not barred"
+    )
