@@ -102,7 +102,7 @@ class TorchTrainer:
     refit: bool = True
     epochs: int = 4
     batch_size: int = 512
-    learning_rate: float = 1e-3
+    learning_rate: float = 1.5e-3
     weight_decay: float = 1e-2
     patience: int = 2
     seed: int = 0

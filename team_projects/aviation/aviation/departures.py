@@ -10,6 +10,8 @@ from aviation.sources import FLIGHT_KEY
 
 REQUEST_NUMERIC: Final = ("departure_minute", "weekday", "distance")
 REQUEST_CATEGORICAL: Final = ("carrier", "origin", "dest")
+# A carrier's flight number, as "UA1545": one daily connection, with habits of its own.
+SERVICE: Final = "service"
 LABEL: Final = "late"
 
 # The longest delay of 2013 is 1,301 minutes; a flight is asked about an hour before its time, so by then it is settled.
@@ -22,4 +24,6 @@ def spine(schedule: pl.LazyFrame) -> pl.LazyFrame:
     """List the flights to ask about: the key, `prediction_time` (UTC, 60 minutes before schedule), the request's inputs."""
     inputs = [name for name in (*REQUEST_CATEGORICAL, *REQUEST_NUMERIC) if name not in FLIGHT_KEY]
     asked = pl.col("scheduled_departure") - PREDICTION_LEAD
-    return schedule.select(*FLIGHT_KEY, asked.alias("prediction_time"), *inputs).sort("prediction_time", *FLIGHT_KEY)
+    service = pl.concat_str("carrier", pl.col("flight").cast(pl.String))
+    rows = schedule.select(*FLIGHT_KEY, asked.alias("prediction_time"), service.alias(SERVICE), *inputs)
+    return rows.sort("prediction_time", *FLIGHT_KEY)

@@ -16,10 +16,26 @@ if TYPE_CHECKING:
     import torch
 
 BINS: Final = 12
-EMBEDDING: Final = 16
-HIDDEN: Final = (256, 128)
-DROPOUT: Final = 0.25
-HIDDEN_NAMES: Final = 0.02
+HIDDEN: Final = (128, 64)
+DROPOUT: Final = 0.2
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How a categorical column is embedded: `width` numbers times `scale`, hidden from training at the rate `hidden`.
+
+    Hidden names teach the index of the unknown, which the training part never shows.
+    """
+
+    width: int
+    scale: float
+    hidden: float
+
+
+COMMON: Final = Naming(width=16, scale=1.0, hidden=0.02)
+# With a hundred examples a name, more than one slow number, seen half of the time, is learnt by heart.
+RARE: Final = Naming(width=1, scale=0.15, hidden=0.5)
+MANY_NAMES: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -63,14 +79,11 @@ def build_network(schema: Schema) -> "torch.nn.Module":
         def __init__(self) -> None:
             super().__init__()
             self.numbers = _numbers(schema)
-            self.names = torch.nn.ModuleList([_embedding(size) for size in schema.categories])
-            width = len(schema.column) + schema.numeric + EMBEDDING * len(schema.categories)
-            self.perceptron = _perceptron(width)
+            self.names = torch.nn.ModuleList([_names(size) for size in schema.categories])
+            widths = [_naming(size).width for size in schema.categories]
+            self.perceptron = _perceptron(len(schema.column) + schema.numeric + sum(widths))
 
         def forward(self, numeric: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
-            if self.training:
-                # Names hidden at random teach the index of the unknown, which the training part never shows.
-                indices = indices * (torch.rand(indices.shape) >= HIDDEN_NAMES)
             names = [embed(indices[:, column]) for column, embed in enumerate(self.names)]
             logits: torch.Tensor = self.perceptron(torch.cat([self.numbers(numeric), *names], dim=1))
             return logits[:, 0]
@@ -103,12 +116,30 @@ def _numbers(schema: Schema) -> "torch.nn.Module":
     return Numbers()
 
 
-def _embedding(size: int) -> "torch.nn.Module":
+def _naming(size: int) -> Naming:
+    return RARE if size > MANY_NAMES else COMMON
+
+
+def _names(size: int) -> "torch.nn.Module":
     import torch
 
-    table = torch.nn.Embedding(size, EMBEDDING)
-    torch.nn.init.normal_(table.weight, std=0.1)
-    return table
+    naming = _naming(size)
+
+    class Names(torch.nn.Module):
+        """Indices [N] -> [N, width]."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = torch.nn.Embedding(size, naming.width)
+            torch.nn.init.normal_(self.table.weight, std=0.1)
+
+        def forward(self, indices: torch.Tensor) -> torch.Tensor:
+            if self.training:
+                indices = indices * (torch.rand(indices.shape) >= naming.hidden)
+            embedded: torch.Tensor = self.table(indices) * naming.scale
+            return embedded
+
+    return Names()
 
 
 def _perceptron(width: int) -> "torch.nn.Module":

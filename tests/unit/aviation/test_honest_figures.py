@@ -13,6 +13,7 @@ from platform_assets.training import baselines
 from platform_assets.training.metrics import figures
 from platform_assets.training.spec import TorchTrainer, TrainingData, split_tail, vocabulary
 
+NAMES = (*departures.REQUEST_CATEGORICAL, departures.SERVICE)
 CUTOFFS = (3, 6, 9, 11)
 VALIDATION_TAIL = timedelta(days=14)
 CARRIER_BY_HOUR = (pl.col("carrier"), pl.col("departure_minute") // 60)
@@ -59,7 +60,7 @@ def examples() -> pl.DataFrame:
 
 
 def _numeric(frame: pl.DataFrame) -> list[str]:
-    others = {*sources.FLIGHT_KEY, *departures.REQUEST_CATEGORICAL, "prediction_time", "late", "settled"}
+    others = {*sources.FLIGHT_KEY, *NAMES, "prediction_time", "late", "settled"}
     return [name for name in frame.columns if name not in others]
 
 
@@ -67,7 +68,7 @@ def _score(frame: pl.DataFrame, cutoff: int) -> Scored:
     end, judged_end = _month_start(cutoff + 1), _month_start(cutoff + 2)
     asked = pl.col("prediction_time")
     known = frame.filter((asked < end) & (pl.col("settled") <= end))
-    words = vocabulary(known, departures.REQUEST_CATEGORICAL)
+    words = vocabulary(known, NAMES)
     parts = (
         known,
         *split_tail(known, "prediction_time", VALIDATION_TAIL),
