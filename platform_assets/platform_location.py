@@ -9,9 +9,9 @@ from platform_assets.monitoring.watch_sensors import ledger_watch, reaper_sensor
 @dg.definitions
 def defs() -> dg.Definitions:
     """What runs for every team."""
-    spec, check, watch = ledger_watch()
+    ledger, check, watch = ledger_watch()
     return dg.Definitions(
-        assets=[spec],
+        assets=[ledger],
         asset_checks=[check],
         sensors=[watch, reaper_sensor()],
         resources=shared_resources(),

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 import httpx
+import msgspec
 from rich.console import Console
 
 from formats.bundle import read_contract
 from formats.canonical import Json
-from formats.contract import Column
 from formats.errors import EndpointError
 from formats.home import Home
 from platform_assets.cli.explain import explain
@@ -25,6 +25,10 @@ class Journey(NamedTuple):
     instant: datetime
     stages: tuple[str, ...]
     endpoint: str
+
+
+class _Example(msgspec.Struct):
+    request: dict[str, Json]
 
 
 # The first model is trained on what was known by the end of March 2013 and judged on April.
@@ -50,12 +54,16 @@ FIRST_MODEL = Journey(
 
 
 def request_body(home: Home, bundle: str) -> str:
-    """A request that the bundle answers, as JSON: the one that it was built with, else one made from its contract."""
+    """A request that the bundle answers, as JSON: by key, so that the online store has its part in the answer.
+
+    Its values are those of the request that the bundle was built with.
+    """
     folder = FileBundleStore(home.bundles).open(bundle)
-    example = json.loads((folder / "payload" / "example.json").read_bytes())
-    if isinstance(example, dict) and "request" in example:
-        return json.dumps(example["request"])
-    return json.dumps({column.name: _sample(column) for column in read_contract(folder).request})
+    example = msgspec.json.decode((folder / "payload" / "example.json").read_bytes(), type=_Example).request
+    contract = read_contract(folder)
+    names = [column.name for column in contract.request] + [key for view in contract.views for key in view.keys]
+    by_key = {name: example[name] for name in names if name in example}
+    return json.dumps(by_key if set(names) <= set(by_key) else example)
 
 
 def curl(port: int, body: str) -> str:
@@ -117,12 +125,3 @@ def _mute(journey: Journey, why: str) -> EndpointError:
         f"{journey.endpoint} calls itself stable but does not answer: {why}",
         "look at its log in the home's endpoints/ folder and at `roadbed status`",
     )
-
-
-def _sample(column: Column) -> Json:
-    if column.type == "text":
-        return column.allowed[0] if column.allowed else "unknown"
-    middle = (column.minimum or 0.0) / 2 + (column.maximum or 0.0) / 2
-    if column.type == "bool":
-        return False
-    return round(middle) if column.type == "int" else middle

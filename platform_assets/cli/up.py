@@ -43,8 +43,15 @@ def _go_on(site: Site, instance: "DagsterInstance", console: Console) -> None:
     from platform_assets.monitoring.reaper import reap
     from resources.experiment_tracking import ExperimentTracking
 
-    for sentence in reap(instance, ExperimentTracking(folder=str(site.home.root), ui=site.url), datetime.now(UTC)):
+    tracking = ExperimentTracking(folder=str(site.home.root), ui=site.url)
+    for sentence in reap(instance, tracking, datetime.now(UTC), _server_starts(site)):
         console.print(f"close    {sentence}", markup=False)
+
+
+def _server_starts(site: Site) -> dict[str, datetime]:
+    processes = Processes(site.home)
+    records = {at.name: processes.record(code_server_name(at)) for at in locations(site.root)}
+    return {name: datetime.fromtimestamp(record.started, UTC) for name, record in records.items() if record}
 
 
 def start_services(site: Site, console: Console) -> list[str]:

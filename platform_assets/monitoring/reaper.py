@@ -7,7 +7,7 @@ process that is not younger than the event. This holds for one machine; launcher
 own run monitoring.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
@@ -18,6 +18,7 @@ import psutil
 START_TIMEOUT = timedelta(minutes=10)
 # The kernel's boot time is corrected while it runs, and start times are derived from it.
 _SLACK = timedelta(seconds=2)
+_LOCATION = "dagster/code_location"
 
 OPEN = [
     dg.DagsterRunStatus.NOT_STARTED,
@@ -41,29 +42,41 @@ class Worker(NamedTuple):
     seen: float
 
 
-def reap(instance: dg.DagsterInstance, tracking: Tracking | None, now: datetime) -> list[str]:
-    """Close dead runs, then MLflow's orphans; what was done, in words. `now` is wall time."""
-    closed = [] if instance.run_launcher.supports_check_run_worker_health else reap_runs(instance, now)
+def reap(
+    instance: dg.DagsterInstance,
+    tracking: Tracking | None,
+    now: datetime,
+    servers: Mapping[str, datetime] | None = None,
+) -> list[str]:
+    """Close dead runs, then MLflow's orphans; what was done, in words.
+
+    `now` is wall time. `servers` are the starts of code servers by location, where they are known: a run that was launched before
+    and still has no process was launched into a server that is gone.
+    """
+    closed = [] if instance.run_launcher.supports_check_run_worker_health else reap_runs(instance, now, servers or {})
     return closed + (tracking.close_orphans(instance) if tracking is not None else [])
 
 
-def reap_runs(instance: dg.DagsterInstance, now: datetime) -> list[str]:
+def reap_runs(instance: dg.DagsterInstance, now: datetime, servers: Mapping[str, datetime]) -> list[str]:
     """Close the runs whose worker is dead, or never appeared; what was done, in words."""
     closed = []
     for record in instance.get_run_records(dg.RunsFilter(statuses=OPEN)):
-        reason = cause_of_death(worker_of(instance, record.dagster_run.run_id), now - record.update_timestamp)
-        if reason is not None and _close(instance, record.dagster_run.run_id, reason):
-            closed.append(
-                f"Dagster run {record.dagster_run.run_id} was left {record.dagster_run.status.value}: {reason}"
-            )
+        run = record.dagster_run
+        server = servers.get(run.tags.get(_LOCATION, ""))
+        lost = server is not None and record.update_timestamp < server
+        reason = cause_of_death(worker_of(instance, run.run_id), now - record.update_timestamp, lost=lost)
+        if reason is not None and _close(instance, run.run_id, reason):
+            closed.append(f"Dagster run {run.run_id} was left {run.status.value}: {reason}")
     return closed
 
 
-def cause_of_death(worker: Worker | None, silent: timedelta) -> str | None:
-    """Why a run cannot be alive, or None. `silent` is the time since its status changed."""
-    if worker is None:
-        return f"no process took it within {START_TIMEOUT}" if silent > START_TIMEOUT else None
-    return None if is_alive(worker) else f"its process (pid {worker.pid}) is gone"
+def cause_of_death(worker: Worker | None, silent: timedelta, *, lost: bool = False) -> str | None:
+    """Why a run cannot be alive, or None. `silent` is the time since its status changed; `lost`: its launcher is gone."""
+    if worker is not None:
+        return None if is_alive(worker) else f"its process (pid {worker.pid}) is gone"
+    if lost:
+        return "the code server that it was launched into is gone"
+    return f"no process took it within {START_TIMEOUT}" if silent > START_TIMEOUT else None
 
 
 def is_alive(worker: Worker) -> bool:
@@ -104,8 +117,3 @@ def _close(instance: dg.DagsterInstance, run_id: str, reason: str) -> bool:
     # Only Dagster's own monitoring frees the pool slots of a run that did not end by itself.
     instance.event_log_storage.free_concurrency_slots_for_run(run_id)
     return True
-
-
-def summary(closed: Sequence[str]) -> str:
-    """One line for a sensor's tick."""
-    return "; ".join(closed) if closed else "every open run has a living process"

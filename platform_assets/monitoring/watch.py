@@ -4,7 +4,8 @@ import httpx
 import msgspec
 
 from formats.errors import RoadbedError
-from platform_assets.promotion.live import pointers, trusted_keys
+from platform_assets.promotion.keys import trusted_keys
+from platform_assets.promotion.live import pointers
 from platform_assets.promotion.records import Release
 from resources.experiment_tracking import ExperimentTracking
 from resources.installation import Installation
@@ -45,7 +46,7 @@ def heal_registry(installation: Installation, tracking: ExperimentTracking, endp
 
 def watch_ledger(installation: Installation) -> Finding:
     """Whether the ledger's chain, signatures and anchor hold."""
-    report = installation.ledger.verify(trusted_keys(installation), load_anchor(installation.home.anchor))
+    report = installation.ledger.verify(trusted_keys(installation.home), load_anchor(installation.home.anchor))
     if report.findings:
         return Finding(False, report.findings[0].message)
     return Finding(True, f"{report.rows} entries, chained, and the anchor holds")

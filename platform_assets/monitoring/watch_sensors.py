@@ -4,8 +4,11 @@ from collections.abc import Iterator, Mapping
 
 import dagster as dg
 import msgspec
+import polars as pl
 
+from platform_assets.contracts.assets import markdown_table
 from platform_assets.endpoints.assets import WATCHED
+from platform_assets.materialized import Materialized
 from platform_assets.monitoring.reaper import reap
 from platform_assets.monitoring.watch import Finding, heal_registry, watch_endpoint, watch_ledger
 from platform_assets.ownership import Owner
@@ -16,6 +19,8 @@ from resources.installation import Installation
 
 LEDGER = dg.AssetKey(["roadbed", "ledger"])
 LEDGER_CHECK = "chain_intact"
+
+_SHOWN = 50
 
 
 def endpoint_watch(owner: Owner, model: Model) -> tuple[dg.AssetChecksDefinition, dg.SensorDefinition]:
@@ -36,7 +41,6 @@ def endpoint_watch(owner: Owner, model: Model) -> tuple[dg.AssetChecksDefinition
         minimum_interval_seconds=20,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Looks at {endpoint} and reports its checks when something changes; puts MLflow's alias back.",
-        target=dg.AssetSelection.assets(key),
     )
     def sensor(
         context: dg.SensorEvaluationContext, installation: Installation, tracking: ExperimentTracking
@@ -49,15 +53,28 @@ def endpoint_watch(owner: Owner, model: Model) -> tuple[dg.AssetChecksDefinition
     return checks, sensor
 
 
-def ledger_watch() -> tuple[dg.AssetSpec, dg.AssetChecksDefinition, dg.SensorDefinition]:
+def ledger_watch() -> tuple[dg.AssetsDefinition, dg.AssetChecksDefinition, dg.SensorDefinition]:
     """The ledger as an asset, its check, and the sensor that reports it."""
-    spec = dg.AssetSpec(
-        LEDGER,
-        description="The append-only, hash-chained record of candidates, decisions and releases.",
+
+    @dg.asset(
+        key=LEDGER,
+        description="The append-only, hash-chained record of candidates, decisions and releases. Materializing it shows its newest "
+        "entries; the entries themselves are written by those who do what they record.",
         group_name="platform",
         owners=["team:platform"],
         kinds={"sqlite"},
     )
+    def ledger(installation: Installation) -> Materialized:
+        entries = list(installation.ledger.entries())
+        rows = [(e.sequence, e.kind, e.subject, e.actor, e.at.isoformat()) for e in entries[-_SHOWN:]]
+        table = pl.DataFrame(rows, schema=["sequence", "kind", "subject", "actor", "at"], orient="row")
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(installation.ledger.head().hash),
+            metadata={
+                "dagster/row_count": len(entries),
+                "newest": dg.MetadataValue.md(markdown_table(table.reverse())),
+            },
+        )
 
     @dg.asset_check(asset=LEDGER, name=LEDGER_CHECK, description="Chain, signatures and the anchored head hold.")
     def check(installation: Installation) -> dg.AssetCheckResult:
@@ -68,14 +85,13 @@ def ledger_watch() -> tuple[dg.AssetSpec, dg.AssetChecksDefinition, dg.SensorDef
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Verifies the ledger and reports its check when something changes.",
-        target=dg.AssetSelection.assets(LEDGER),
     )
     def sensor(context: dg.SensorEvaluationContext, installation: Installation) -> dg.SensorResult:
         if not installation.home.ledger.exists():
             return dg.SensorResult(skip_reason="there is no ledger yet")
         return _reported(LEDGER, _remembered(context), {LEDGER_CHECK: watch_ledger(installation)})
 
-    return spec, check, sensor
+    return ledger, check, sensor
 
 
 def reaper_sensor() -> dg.SensorDefinition:
@@ -86,7 +102,6 @@ def reaper_sensor() -> dg.SensorDefinition:
         minimum_interval_seconds=20,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Ends Dagster and MLflow runs whose process is gone, so that nothing waits for them.",
-        target=dg.AssetSelection.assets(LEDGER),
     )
     def sensor(context: dg.SensorEvaluationContext, tracking: ExperimentTracking) -> dg.SkipReason:
         done = reap(context.instance, tracking, wall_now())

@@ -65,8 +65,13 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     @property
     def inputs(self) -> dict[str, str]:
         """What the entry's id is made of."""
-        fingerprint = self.fingerprint.digest
-        return {"model": self.model, "bundle": self.bundle, "partition": self.partition, "fingerprint": fingerprint}
+        return {
+            "model": self.model,
+            "bundle": self.bundle,
+            "partition": self.partition,
+            "fingerprint": self.fingerprint.digest,
+            "gates": digest_of(msgspec.to_builtins(self.gates)),
+        }
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +87,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def record_candidate(ledger: Ledger, candidate: Candidate, *, actor: str, at: datetime) -> Entry:
-    """Write the candidate; the same model, bundle, partition and fingerprint is one entry."""
+    """Write the candidate; the same model, bundle, partition, fingerprint and gates is one entry."""
     return ledger.append(
         kind="candidate",
         subject=candidate.bundle,

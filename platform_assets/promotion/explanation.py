@@ -12,7 +12,8 @@ from formats.release import read_release
 from platform_assets.monitoring.spool import all_segments, records_in
 from platform_assets.promotion.candidate import Candidate, candidate_of, newest_candidate
 from platform_assets.promotion.case import open_model
-from platform_assets.promotion.live import pointers, trusted_keys
+from platform_assets.promotion.keys import trusted_keys
+from platform_assets.promotion.live import pointers
 from platform_assets.promotion.pointers import Pointers
 from platform_assets.promotion.records import Release
 from resources.installation import Installation
@@ -150,7 +151,7 @@ def _release_link(installation: Installation, release: Release) -> Link:
     }
     path = installation.home.root / "releases" / release.endpoint / f"{approval.sequence}.json"
     try:
-        read_release(path.read_bytes(), trusted_keys(installation), endpoint=release.endpoint, now=approval.issued_at)
+        read_release(path.read_bytes(), trusted_keys(installation.home), endpoint=release.endpoint, now=approval.issued_at)
     except (RoadbedError, OSError) as error:
         return Link(f"release {release.release[:19]}", facts, False, str(error))
     return Link(f"release {release.release[:19]}", facts, True, "its document is signed by the authority")

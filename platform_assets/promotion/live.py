@@ -1,21 +1,15 @@
 """What the ledger says is released, for those who only read it."""
 
 from formats.errors import ReleaseError
-from formats.signing import PublicKey, load_public_key
+from platform_assets.promotion.keys import trusted_keys
 from platform_assets.promotion.pointers import Pointers, project
 from platform_assets.promotion.records import Release
 from resources.installation import Installation
 
 
-def trusted_keys(installation: Installation) -> tuple[PublicKey, ...]:
-    """The authority's public key; nobody's before the authority was first asked."""
-    path = installation.home.authority / "key.pub"
-    return (load_public_key(path.read_bytes()),) if path.exists() else ()
-
-
 def pointers(installation: Installation) -> Pointers:
     """Champion, states and bars as of now."""
-    return project(installation.ledger.entries(), trusted_keys(installation))
+    return project(installation.ledger.entries(), trusted_keys(installation.home))
 
 
 def find_live_release(installation: Installation, endpoint: str) -> Release | None:

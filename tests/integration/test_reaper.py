@@ -85,6 +85,15 @@ def test_a_run_that_no_process_took(instance: dg.DagsterInstance) -> None:
     assert cause_of_death(None, START_TIMEOUT) is None
 
 
+def test_a_run_launched_into_a_server_that_is_gone(instance: dg.DagsterInstance) -> None:
+    run = instance.create_run_for_job(JOB, status=dg.DagsterRunStatus.STARTING, tags={"dagster/code_location": "rail"})
+    before, after = wall_now() - timedelta(seconds=30), wall_now() + timedelta(seconds=30)
+    assert reap(instance, None, wall_now(), {"rail": before, "road": after}) == []
+    (sentence,) = reap(instance, None, wall_now(), {"rail": after})
+    assert "code server" in sentence
+    assert status_of(instance, run.run_id) is dg.DagsterRunStatus.FAILURE
+
+
 def test_queued_runs_wait_as_long_as_they_must() -> None:
     assert dg.DagsterRunStatus.QUEUED not in OPEN
 
