@@ -69,11 +69,11 @@ def verify_bundle(folder: Path, digest: str) -> Manifest:
     if manifest.digest != digest:
         raise _broken(digest, f"its manifest has the digest {manifest.digest}")
     _check_names(set(manifest.files), digest)
-    present = {path.name for path in (folder / "payload").iterdir()}
+    present = {path.name for path in (folder / "payload").glob("*")}
     if present != set(manifest.files):
         raise _broken(digest, f"it holds {sorted(present)} instead of {sorted(manifest.files)}")
     for name, file in manifest.files.items():
-        actual = sha256_file(folder / "payload" / name)
+        actual = _sha256(folder / "payload" / name, digest)
         if actual != file.sha256:
             raise _broken(digest, f"{name} has SHA-256 {actual[:12]} instead of {file.sha256[:12]}")
     return manifest
@@ -82,6 +82,13 @@ def verify_bundle(folder: Path, digest: str) -> Manifest:
 def read_contract(folder: Path) -> ServingContract:
     """The serving contract of the (verified) bundle in `folder`."""
     return decode_contract((folder / "payload" / "contract.json").read_bytes())
+
+
+def _sha256(path: Path, digest: str) -> str:
+    try:
+        return sha256_file(path)
+    except OSError as error:
+        raise _broken(digest, f"{path.name} cannot be read ({error.strerror})") from error
 
 
 def _check_names(names: set[str], what: str) -> None:

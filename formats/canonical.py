@@ -1,7 +1,7 @@
 """One byte string for one value: the JSON that digests and signatures are taken over.
 
-Keys sorted by code point, no white space, UTF-8, shortest round-trip floats, no NaN or infinity: RFC 8785 (JCS) for the
-values that Roadbed writes, whose numbers are Python ints and floats.
+Keys sorted by code point, no white space, UTF-8, shortest round-trip floats, no NaN or infinity: RFC 8785 (JCS) but for the
+spelling of numbers, which is Python's: the float 1.0 stays `1.0`, and is told apart from the int 1.
 """
 
 import hashlib

@@ -19,15 +19,21 @@ class ClockDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mode: Literal["wall", "replay"]
     instant: datetime | None = None
 
+    def __post_init__(self) -> None:
+        if (self.mode == "replay") != (self.instant is not None):
+            raise ValueError("a replay has an instant, and a wall clock has none")
+        if self.instant is not None and self.instant.tzinfo is None:
+            raise ValueError("the instant has no time zone")
+
 
 def read_now(path: Path) -> datetime:
     """The present by the clock document at `path`; wall time if there is none. UTC."""
     document = read_clock(path)
-    return datetime.now(UTC) if document.instant is None else document.instant
+    return datetime.now(UTC) if document.instant is None else document.instant.astimezone(UTC)
 
 
 def read_clock(path: Path) -> ClockDocument:
-    """The clock document at `path`; a wall clock if there is none."""
+    """The clock document at `path`; a wall clock if there is none. Raises msgspec.DecodeError if it cannot be read."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=ClockDocument)
     except FileNotFoundError:

@@ -4,6 +4,7 @@ clock.json                        the clock (absent: wall time)
 dagster/  mlflow/                 their SQLite files
 lake/<team>/<table>/              Delta tables
 bundles/<hex>/                    bundles by digest
+    releases/<endpoint>/<n>.json      signed release documents by sequence
 ledger/ledger.sqlite              the ledger; ledger/anchor.json its signed head
 authority/key.pem key.pub         the authority's key pair
 online/                           the online store

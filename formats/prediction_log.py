@@ -61,7 +61,8 @@ def read_segment(data: bytes) -> Iterator[PredictionRecord]:
     while offset + _FRAME.size <= len(data):
         length, checksum = _FRAME.unpack_from(data, offset)
         body = data[offset + _FRAME.size : offset + _FRAME.size + length]
-        if len(body) != length or zlib.crc32(body) != checksum:
+        # No record is empty: a length of zero is what a power cut leaves where blocks were not yet written.
+        if not length or len(body) != length or zlib.crc32(body) != checksum:
             return
         yield _decoder.decode(body)
         offset += _FRAME.size + length

@@ -12,7 +12,7 @@ import base64
 from collections.abc import Iterable
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -58,17 +58,23 @@ def public_pem(key: PublicKey) -> bytes:
 
 def load_private_key(pem: bytes) -> PrivateKey:
     """A P-256 private key from PEM. Raises IntegrityError for anything else."""
-    key = serialization.load_pem_private_key(pem, password=None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise IntegrityError("signature-invalid", "the private key is not an elliptic-curve key", "create a P-256 key")
+    try:
+        key = serialization.load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise _no_key("private", str(error)) from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise _no_key("private", "it is of another kind")
     return key
 
 
 def load_public_key(pem: bytes) -> PublicKey:
     """A P-256 public key from PEM. Raises IntegrityError for anything else."""
-    key = serialization.load_pem_public_key(pem)
-    if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise IntegrityError("signature-invalid", "the public key is not an elliptic-curve key", "use a P-256 key")
+    try:
+        key = serialization.load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise _no_key("public", str(error)) from error
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise _no_key("public", "it is of another kind")
     return key
 
 
@@ -126,6 +132,14 @@ def _verifies(key: PublicKey, signature: str, message: bytes) -> bool:
 def _pae(payload_type: str, payload: bytes) -> bytes:
     kind = payload_type.encode()
     return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
+
+
+def _no_key(which: str, why: str) -> IntegrityError:
+    return IntegrityError(
+        "signature-invalid",
+        f"the {which} key cannot be used: {why}",
+        "use an unencrypted P-256 key in PEM",
+    )
 
 
 def _refused(why: str) -> IntegrityError:

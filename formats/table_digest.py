@@ -51,7 +51,7 @@ def _canonical(series: pl.Series) -> pl.Series:
     """The series in one of: Boolean, Int64, Float64, String, Binary, Date, Datetime(us, UTC), Duration(us)."""
     dtype = series.dtype
     if dtype.is_integer():
-        return series.cast(pl.Int64)
+        return _int64(series)
     if dtype.is_float():
         return series.cast(pl.Float64)
     if isinstance(dtype, pl.Datetime):
@@ -68,6 +68,17 @@ def _canonical(series: pl.Series) -> pl.Series:
         f"column {series.name!r} has type {dtype}, which has no canonical form",
         "store numbers, booleans, text, bytes, dates, times or durations; flatten nested columns",
     )
+
+
+def _int64(series: pl.Series) -> pl.Series:
+    try:
+        return series.cast(pl.Int64)
+    except pl.exceptions.InvalidOperationError as error:
+        raise DataError(
+            "data-conflict",
+            f"column {series.name!r} has type {series.dtype} and values beyond 64 bits with sign: {error}",
+            "store such numbers as text",
+        ) from error
 
 
 _TYPE_NAMES: dict[type[pl.DataType], str] = {

@@ -29,7 +29,6 @@ class Model:
     slices: tuple[str, ...] = ()
     environment: str = "prod"
     retraining: RetrainingRule = field(default_factory=RetrainingRule)
-    batch: bool = True
 
     def path(self, team: str) -> str:
         """`<team>/<model>`."""

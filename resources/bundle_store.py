@@ -7,7 +7,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from formats.bundle import manifest_of, verify_bundle
+from formats.bundle import Manifest, manifest_of, verify_bundle
 from formats.durable import sync_directory, write_atomic
 from formats.errors import IntegrityError
 from formats.failpoints import failpoint
@@ -19,7 +19,7 @@ class BundleStore(ABC):
 
     @abstractmethod
     def put(self, payload: Mapping[str, bytes]) -> str:
-        """Store the payload and return its digest; storing it again changes nothing."""
+        """Store the payload and return its digest; storing it again changes nothing, or mends what was damaged since."""
 
     @abstractmethod
     def open(self, digest: str) -> Path:
@@ -35,7 +35,7 @@ class BundleStore(ABC):
 
     @abstractmethod
     def attest(self, digest: str, name: str, document: bytes) -> None:
-        """Put the attestation `name` beside the bundle; outside of its digest."""
+        """Put the attestation `name` beside the bundle; outside of its digest. Raises IntegrityError if there is no bundle."""
 
     @abstractmethod
     def attestation(self, digest: str, name: str) -> bytes | None:
@@ -53,7 +53,7 @@ class FileBundleStore(BundleStore):
         manifest = manifest_of(payload)
         target = self._folder(manifest.digest)
         if target.exists():
-            verify_bundle(target, manifest.digest)
+            self._mend(target, manifest, payload)
             return manifest.digest
         beside = self._root / f".{uuid7()}.tmp"
         (beside / "payload").mkdir(parents=True)
@@ -67,11 +67,7 @@ class FileBundleStore(BundleStore):
 
     @override
     def open(self, digest: str) -> Path:
-        folder = self._folder(digest)
-        if not folder.is_dir():
-            raise IntegrityError(
-                "bundle-invalid", f"there is no bundle {digest}", "materialize the model asset that builds it"
-            )
+        folder = self._existing(digest)
         verify_bundle(folder, digest)
         return folder
 
@@ -90,7 +86,7 @@ class FileBundleStore(BundleStore):
 
     @override
     def attest(self, digest: str, name: str, document: bytes) -> None:
-        write_atomic(self._folder(digest) / "attestations" / f"{name}.json", document)
+        write_atomic(self._existing(digest) / "attestations" / f"{name}.json", document)
 
     @override
     def attestation(self, digest: str, name: str) -> bytes | None:
@@ -99,6 +95,25 @@ class FileBundleStore(BundleStore):
 
     def _folder(self, digest: str) -> Path:
         return self._root / digest.removeprefix("sha256:")
+
+    def _existing(self, digest: str) -> Path:
+        folder = self._folder(digest)
+        if not folder.is_dir():
+            raise IntegrityError(
+                "bundle-invalid", f"there is no bundle {digest}", "materialize the model asset that builds it"
+            )
+        return folder
+
+    def _mend(self, target: Path, manifest: Manifest, payload: Mapping[str, bytes]) -> None:
+        """Write again what a power cut or a hand damaged; the digest says what belongs there."""
+        try:
+            verify_bundle(target, manifest.digest)
+        except IntegrityError:
+            shutil.rmtree(target / "payload", ignore_errors=True)
+            for name, data in payload.items():
+                write_atomic(target / "payload" / name, data)
+            write_atomic(target / "manifest.json", manifest.encode())
+            verify_bundle(target, manifest.digest)
 
     def _rename(self, beside: Path, target: Path, digest: str) -> None:
         try:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 import polars as pl
+import polars.selectors as cs
 from typing_extensions import override
 
 from formats.canonical import canonical_json
@@ -100,12 +101,13 @@ class DeltaLake(Lake):
     def replace(self, table: str, parts: Mapping[str, Part]) -> None:
         if not parts:
             return
+        for key, part in parts.items():
+            _check_names(table, key, part.frame)
         frames = [part.frame.with_columns(pl.lit(key).alias(PARTITION)) for key, part in parts.items()]
-        keys = ", ".join(f"'{key}'" for key in parts)
         path = self._path(table)
         with self._writing(path):
             failpoint("table.before_commit")
-            self._commit(path, pl.concat(frames), f"{PARTITION} IN ({keys})")
+            self._commit(table, _storable(table, frames), parts)
             self._remember(table, parts)
         failpoint("table.after_commit")
 
@@ -118,9 +120,9 @@ class DeltaLake(Lake):
         missing = sorted(set(partitions or ()) - set(known))
         if missing or not known:
             raise _absent(table, missing)
-        frame = pl.scan_delta(str(path))
-        if partitions is not None:
-            frame = frame.filter(pl.col(PARTITION).is_in(list(partitions)))
+        # A partition that a killed writer left without digest is not there yet.
+        wanted = pl.Series(list(known if partitions is None else partitions), dtype=pl.String)
+        frame = pl.scan_delta(str(path)).filter(pl.col(PARTITION).is_in(wanted.implode()))
         return frame if with_partition else frame.drop(PARTITION)
 
     @override
@@ -145,16 +147,21 @@ class DeltaLake(Lake):
     def _path(self, table: str) -> Path:
         return self._root / table
 
-    def _commit(self, path: Path, frame: pl.DataFrame, predicate: str) -> None:
+    def _commit(self, table: str, frame: pl.DataFrame, parts: Mapping[str, Part]) -> None:
         from deltalake import DeltaTable
         from deltalake.exceptions import CommitFailedError
 
+        path, keys = str(self._path(table)), ", ".join(f"'{key}'" for key in parts)
         for attempt in range(_ATTEMPTS):
             try:
-                if DeltaTable.is_deltatable(str(path)):
-                    frame.write_delta(str(path), mode="overwrite", delta_write_options={"predicate": predicate})
+                if not DeltaTable.is_deltatable(path):
+                    frame.write_delta(path, delta_write_options={"partition_by": [PARTITION]})
+                elif set(self.digests(table)) <= set(parts):
+                    frame.write_delta(path, mode="overwrite", delta_write_options={"schema_mode": "overwrite"})
                 else:
-                    frame.write_delta(str(path), delta_write_options={"partition_by": [PARTITION]})
+                    _check_schema(table, pl.scan_delta(path).collect_schema(), frame.schema)
+                    options = {"predicate": f"{PARTITION} IN ({keys})"}
+                    frame.write_delta(path, mode="overwrite", delta_write_options=options)
             except CommitFailedError:
                 if attempt == _ATTEMPTS - 1:
                     raise
@@ -173,6 +180,44 @@ class DeltaLake(Lake):
         with (path / "_lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _check_names(table: str, key: str, frame: pl.DataFrame) -> None:
+    if PARTITION in frame.columns or "'" in key:
+        raise DataError(
+            "data-conflict",
+            f"{table}[{key}] cannot be stored: the column {PARTITION} is the lake's own, and a key has no apostrophe",
+            "give the column or the partition another name",
+        )
+
+
+def _storable(table: str, frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """The frames in one, in types that Delta keeps: texts for categories, microseconds, integers with sign."""
+    for frame in frames[1:]:
+        _check_schema(table, frames[0].schema, frame.schema)
+    return pl.concat(frames, how="diagonal").with_columns(
+        cs.categorical().cast(pl.String),
+        cs.enum().cast(pl.String),
+        cs.datetime(time_zone=None).dt.cast_time_unit("us"),
+        cs.datetime(time_zone="*").dt.convert_time_zone("UTC").dt.cast_time_unit("us"),
+        cs.by_dtype(pl.UInt8, pl.UInt16).cast(pl.Int32),
+        cs.by_dtype(pl.UInt32, pl.UInt64).cast(pl.Int64),
+    )
+
+
+def _check_schema(table: str, held: Mapping[str, pl.DataType], given: Mapping[str, pl.DataType]) -> None:
+    # Delta would cast to the types that it holds, 3.5 to 3, and say nothing.
+    if dict(held) != dict(given):
+        told = ", ".join(
+            f"{name} {held.get(name)} -> {given.get(name)}"
+            for name in sorted({*held, *given})
+            if held.get(name) != given.get(name)
+        )
+        raise DataError(
+            "data-conflict",
+            f"{table} holds other columns or types than the rows to write: {told}",
+            "a table has one schema: restore it, or write all partitions anew in one run over their whole range",
+        )
 
 
 def _absent(table: str, partitions: Sequence[str]) -> DataError:

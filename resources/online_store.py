@@ -3,6 +3,7 @@
 One transaction an update: a reader in another process sees the store before it or after it, never half.
 """
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,8 +11,11 @@ from pathlib import Path
 import lmdb
 from typing_extensions import override
 
+from formats.errors import DataError
 from formats.failpoints import failpoint
 
+_MAX_KEY = 511  # bytes; LMDB's limit
+_OPEN = threading.Lock()  # LMDB opens an environment once a process, whatever thread asks
 _MAP_SIZE = 8 << 30  # an upper bound of the file, in bytes; pages are only used once written
 
 
@@ -35,8 +39,9 @@ class LmdbOnlineStore(OnlineStore):
 
     @override
     def put(self, rows: Mapping[bytes, bytes]) -> None:
+        _refuse_long(rows)
         self._root.mkdir(parents=True, exist_ok=True)
-        with lmdb.open(str(self._root), map_size=_MAP_SIZE) as store:
+        with _OPEN, lmdb.open(str(self._root), map_size=_MAP_SIZE) as store:
             with store.begin(write=True) as transaction:
                 for key, value in sorted(rows.items()):
                     transaction.put(key, value)
@@ -47,5 +52,15 @@ class LmdbOnlineStore(OnlineStore):
     def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
         if not (self._root / "data.mdb").exists():
             return [None] * len(keys)
-        with lmdb.open(str(self._root), map_size=_MAP_SIZE, readonly=True, lock=True) as store, store.begin() as reader:
+        with _OPEN, lmdb.open(str(self._root), map_size=_MAP_SIZE, readonly=True) as store, store.begin() as reader:
             return [reader.get(key) for key in keys]
+
+
+def _refuse_long(rows: Mapping[bytes, bytes]) -> None:
+    longest = max(rows, key=len, default=b"")
+    if len(longest) > _MAX_KEY:
+        raise DataError(
+            "data-conflict",
+            f"the online key {longest[:60]!r}... has {len(longest)} bytes; the store takes {_MAX_KEY}",
+            "shorten the entity's keys, or use a hash of them as key",
+        )

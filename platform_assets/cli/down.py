@@ -26,11 +26,13 @@ def command(
     site.home.run.mkdir(parents=True, exist_ok=True)
     with alone(site.home, console):
         served = is_running(Places.of(site.home))
-        # Asked by its own means first: it ends its servers in order, and an endpoint asset may have started it.
-        LocalEndpointRuntime(site.home).stop()
         for name in stop_order(processes.names()):
+            if name == RUNTIME:
+                # By its own means: it ends its servers in order, and an endpoint asset may have started it.
+                LocalEndpointRuntime(site.home).stop()
             if processes.stop(name) or (name == RUNTIME and served):
                 console.print(f"stopped  {name}")
             elif not quiet:
                 console.print(f"gone     {name} had ended before")
+        LocalEndpointRuntime(site.home).stop()
     console.print(f"down     the state stays in {site.home.root}")

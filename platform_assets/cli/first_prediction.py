@@ -28,7 +28,7 @@ class Journey(NamedTuple):
 
 
 class _Example(msgspec.Struct):
-    request: dict[str, Json]
+    request: dict[str, object]
 
 
 # The first model is trained on what was known by the end of March 2013 and judged on April.

@@ -1,6 +1,7 @@
 """What is derived from a contract for serving: never written twice."""
 
-from typing import cast
+import math
+from typing import Any, cast
 
 import polars as pl
 
@@ -10,15 +11,16 @@ from platform_assets.contracts.spec import Contract
 
 def serving_column(contract: Contract, name: str, view: str | None) -> Column:
     """Column `name` as the endpoint takes it: from `view`, or from the request when that is None."""
-    statistics, metadata = contract.statistics(name), contract.metadata(name)
-    allowed = statistics.get("allowed_values")
+    metadata = contract.metadata(name)
+    allowed = contract.statistics(name).get("allowed_values")
+    minimum, maximum = _bounds(contract, name)
     return Column(
         name=name,
         type=_serving_type(contract, name),
         view=view,
         nullable=bool(contract.columns[name].nullable),
-        minimum=_bound(statistics.get("min_value")),
-        maximum=_bound(statistics.get("max_value")),
+        minimum=minimum,
+        maximum=maximum,
         allowed=tuple(sorted(allowed)) if allowed is not None else None,
         strict=bool(metadata.get("strict", False)),
         unit=metadata.get("unit"),
@@ -41,5 +43,28 @@ def _serving_type(contract: Contract, name: str) -> ColumnType:
     return "float" if dtype.is_float() else "text"
 
 
-def _bound(value: float | None) -> float | None:
-    return None if value is None else float(value)
+def _bounds(contract: Contract, name: str) -> tuple[float | None, float | None]:
+    """Inclusive bounds of a number: the tightest of its checks. The bounds of a text are those of its length, and none of these."""
+    dtype = polars_type(contract, name)
+    if not dtype.is_numeric():
+        return None, None
+    found = [_bounds_of(check, whole=dtype.is_integer()) for check in contract.columns[name].checks]
+    lows, highs = [low for low, _ in found if low is not None], [high for _, high in found if high is not None]
+    return max(lows, default=None), min(highs, default=None)
+
+
+def _bounds_of(check: Any, *, whole: bool) -> tuple[float | None, float | None]:  # noqa: ANN401 pandera's Check has no type
+    statistics = check.statistics or {}
+    low, high = statistics.get("min_value"), statistics.get("max_value")
+    open_below = check.name == "greater_than" or not statistics.get("include_min", True)
+    open_above = check.name == "less_than" or not statistics.get("include_max", True)
+    return _inclusive(low, math.inf if open_below else None, whole=whole), _inclusive(
+        high, -math.inf if open_above else None, whole=whole
+    )
+
+
+def _inclusive(bound: float | None, towards: float | None, *, whole: bool) -> float | None:
+    """The bound itself or, when it is excluded, the next number `towards` the inside."""
+    if bound is None or towards is None:
+        return None if bound is None else float(bound)
+    return float(bound + math.copysign(1, towards)) if whole else math.nextafter(bound, towards)

@@ -9,6 +9,8 @@ import pandera.polars as pa
 
 from formats.errors import DeclarationError
 
+_BOUNDS = {"greater_than_or_equal_to", "less_than_or_equal_to", "in_range", "isin"}
+
 Outcome = Literal["block", "quarantine"]
 
 
@@ -62,7 +64,5 @@ class Contract:
 
     def statistics(self, column: str) -> Mapping[str, Any]:
         """Bounds and allowed values of a column, by pandera's names: min_value, max_value, allowed_values."""
-        merged: dict[str, Any] = {}
-        for check in self.columns[column].checks:
-            merged.update(check.statistics or {})
-        return merged
+        checks = [check for check in self.columns[column].checks if check.name in _BOUNDS]
+        return {name: value for check in checks for name, value in (check.statistics or {}).items()}

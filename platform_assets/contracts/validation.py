@@ -44,8 +44,8 @@ def validate(
     `part` tells the partitions of a range apart: the quarantine limit holds for each, so that a range is judged like its days.
 
     Raises:
-        ContractError: a column is missing, extra or of another type; a rule that blocks is broken; more rows than the limit
-            would be set aside; or validation is switched off.
+        ContractError: a column is missing, of another type or (if the schema is strict) extra; a rule that blocks is broken;
+            more rows than the limit would be set aside; or validation is switched off.
     """
     if not CONFIG.validation_enabled:
         raise ContractError(

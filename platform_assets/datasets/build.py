@@ -41,7 +41,8 @@ def labelled(dataset: TrainingSet, tables: Tables, start: datetime, end: datetim
 def _with_label(features: pl.LazyFrame, label: Label, tables: Tables, known_by: datetime) -> pl.LazyFrame:
     contract = label.table.contract
     answers = tables[label.table.name].filter(pl.col(str(contract.known_time)) <= known_by)
-    latest = answers.sort(str(contract.known_time)).unique(list(contract.key), keep="last", maintain_order=True)
+    times = [str(time) for time in (contract.known_time, contract.event_time) if time]
+    latest = answers.sort(times).unique(list(contract.key), keep="last", maintain_order=True)
     return features.join(
         latest.select(*contract.key, label.column), on=list(contract.key), how="left", maintain_order="left"
     )

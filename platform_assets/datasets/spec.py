@@ -69,6 +69,25 @@ class TrainingSet:
                 f"the columns {repeated} occur more than once in the training set",
                 "rename them in the view that is younger",
             )
+        self._check_columns("the spine's contract", self.spine.contract, "the request", self.spine.request)
+        self._check_columns(
+            "the spine's contract", self.spine.contract, "the label's key", self.label.table.contract.key
+        )
+        self._check_columns("the label's table", self.label.table.contract, "the label", (self.label.column,))
+        for view in self.views:
+            self._check_columns(
+                "the spine's contract", self.spine.contract, f"view {view.name}'s key", view.entity.keys
+            )
+
+    @staticmethod
+    def _check_columns(where: str, contract: Contract, what: str, names: tuple[str, ...]) -> None:
+        absent = sorted(set(names) - set(contract.columns))
+        if absent:
+            raise DeclarationError(
+                "declaration-invalid",
+                f"{what} has the columns {absent}, which {where} ({contract.schema.__name__}) does not have",
+                f"use some of {sorted(contract.columns)}, or add them to it",
+            )
 
     @cached_property
     def key(self) -> tuple[str, ...]:
@@ -94,6 +113,6 @@ def _serving_view(team: str, view: FeatureView) -> View:
     return View(
         name=view.qualified(team),
         keys=view.entity.keys,
-        columns=view.features,
+        columns=view.packed,
         time_to_live=view.time_to_live.total_seconds(),
     )

@@ -56,7 +56,7 @@ def envelope_of(installation: Installation, release: Release) -> bytes:
 
 
 def _take_back(installation: Installation, authority: Authority, release: Release, error: EndpointError) -> None:
-    if release.state == "live":  # it served before; the process failed, not the release
+    if release.state == "live" or error.code == "runtime-not-running":  # a process failed, not the release
         return
     moved = authority.fail(release.release, reason=error.message)
     if moved.issued is None:

@@ -18,13 +18,13 @@ def newest_rows(view: FeatureView, rows: pl.LazyFrame) -> pl.DataFrame:
 
 def packed(team: str, view: FeatureView, newest: pl.DataFrame) -> Iterable[tuple[bytes, bytes]]:
     """Key and packed value of each row (formats/packed_features.py)."""
-    name, checksum = view.qualified(team), columns_checksum(view.features)
+    name, checksum = view.qualified(team), columns_checksum(view.packed)
     keys = newest.select(pl.col(view.entity.keys).cast(pl.String)).rows()
     times = newest.select(
         pl.col(str(view.contract.event_time)).dt.epoch("us").alias("event"),
         pl.col(str(view.contract.known_time)).dt.epoch("us").alias("known"),
     ).rows()
-    numbers = newest.select(pl.col(view.features).cast(pl.Float32).fill_null(float("nan")))
+    numbers = newest.select(pl.col(view.packed).cast(pl.Float32).fill_null(float("nan")))
     values = np.ascontiguousarray(numbers.to_numpy(), dtype=np.float32)
     for key, (event, known), row in zip(keys, times, values, strict=True):
         yield entity_key(name, key), pack_row(FeatureRow(event, known, row), checksum)

@@ -7,9 +7,12 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from formats.errors import DeclarationError
+from platform_assets.contracts.projections import polars_type
 from platform_assets.contracts.spec import Contract
 
 Tables = Mapping[str, pl.LazyFrame]
+
+_UNPACKED = (pl.String, pl.Categorical, pl.Enum, pl.Binary)
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,11 @@ class FeatureView:
     def features(self) -> tuple[str, ...]:
         """The value columns, in the contract's order."""
         return tuple(name for name in self.contract.columns if name not in self.contract.row_key)
+
+    @property
+    def packed(self) -> tuple[str, ...]:
+        """The features that the online store can hold, in order: the numbers. Texts are missing online."""
+        return tuple(name for name in self.features if polars_type(self.contract, name) not in _UNPACKED)
 
     def qualified(self, team: str) -> str:
         """`<team>/<view>@<version>`: the view's name in serving contracts and the online store."""

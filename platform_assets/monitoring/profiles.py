@@ -1,7 +1,8 @@
 """Reference profiles of columns, and how far other rows are from them.
 
 PSI, the population stability index, sums (actual - expected) * ln(actual / expected) over the bins of the profile; below 0.1 is
-usually called stable, above 0.25 shifted (Siddiqi, Credit Risk Scorecards, 2006). Missing values are a bin of their own.
+usually called stable, above 0.25 shifted (Siddiqi, Credit Risk Scorecards, 2006). Missing values, infinite ones among them, are a
+bin of their own.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,19 +30,22 @@ def psi(reference: ReferenceProfile, frame: pl.DataFrame) -> dict[str, float]:
 
 
 def _column_profile(values: pl.Series) -> NumericProfile | TextProfile:
-    if values.dtype == pl.String:
-        present = values.drop_nulls()
-        counts = dict(present.value_counts(sort=True).sort(values.name).iter_rows())
-        return TextProfile(counts, values.len() - present.len())
+    if isinstance(values.dtype, pl.String | pl.Categorical | pl.Enum):
+        return TextProfile(_texts(values), values.null_count())
     numbers = _numbers(values)
     edges = np.unique(np.quantile(numbers, np.linspace(0, 1, BINS + 1)[1:-1])) if numbers.size else np.zeros(0)
     counts_in = _counts(edges, numbers)
     return NumericProfile(tuple(map(float, edges)), tuple(map(int, counts_in)), values.len() - numbers.size)
 
 
+def _texts(values: pl.Series) -> dict[str, int]:
+    counted = values.cast(pl.String).drop_nulls().alias("value").value_counts(name="rows")
+    return dict(counted.sort("value").iter_rows())
+
+
 def _numbers(values: pl.Series) -> NDArray[np.float64]:
     numbers: NDArray[np.float64] = values.cast(pl.Float64).drop_nulls().to_numpy()
-    return numbers[~np.isnan(numbers)]
+    return numbers[np.isfinite(numbers)]
 
 
 def _counts(edges: NDArray[np.float64], numbers: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -62,7 +66,7 @@ def _histograms(
 def _text_histograms(
     expected: Mapping[str, int], missing: int, values: pl.Series
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    actual = dict(values.drop_nulls().value_counts().iter_rows())
+    actual = _texts(values)
     names = sorted({*expected, *actual})
     ours = [float(expected.get(name, 0)) for name in names]
     theirs = [float(actual.get(name, 0)) for name in names]

@@ -21,7 +21,8 @@ from platform_assets.promotion.gates import evaluate
 from platform_assets.promotion.live import find_live_release, pointers
 from platform_assets.promotion.messages import Decided
 from platform_assets.promotion.policy import load_policy
-from platform_assets.promotion.sensors import undecided
+from platform_assets.promotion.records import Release
+from platform_assets.promotion.sensors import runs_out, undecided
 from platform_assets.promotion.spec import AnyGate, GateResult
 from platform_assets.team import Model
 from platform_assets.training.plots import reliability_plot, roc_plot
@@ -115,14 +116,7 @@ def release_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
         state = pointers(installation)
         bundle = config.bundle or undecided(installation, state, model.path(owner.team), endpoint)
         if bundle is None:
-            desired = state.desired(endpoint)
-            if desired is None:
-                raise ReleaseError(
-                    "release-missing", f"no evaluated candidate waits for {endpoint}", "materialize an evaluation first"
-                )
-            yield dg.MaterializeResult(
-                data_version=dg.DataVersion(desired.bundle), metadata={"nothing new": f"{desired.release} stands"}
-            )
+            yield _standing(installation, authority, state.desired(endpoint), endpoint)
             return
         decided = authority.decide(bundle, model.environment, endpoint, actor=f"dagster:{context.run_id}")
         for line in _told(decided):
@@ -131,6 +125,21 @@ def release_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
             yield dg.MaterializeResult(data_version=dg.DataVersion(bundle), metadata=_decision_facts(decided))
 
     return release
+
+
+def _standing(
+    installation: Installation, authority: LocalAuthority, desired: Release | None, endpoint: str
+) -> Materialized:
+    """Nothing waits for a decision: the release that stands goes on standing, with a new document if its own runs out."""
+    if desired is None:
+        raise ReleaseError(
+            "release-missing", f"no evaluated candidate waits for {endpoint}", "materialize an evaluation first"
+        )
+    release, facts = desired.release, {"nothing new": f"{desired.release} stands"}
+    if desired.state == "live" and runs_out(desired, installation.clock.now()):
+        release = authority.renew(endpoint, reason="its document runs out", actor="dagster").release
+        facts = {"renewed": f"{desired.release} by {release}"}
+    return dg.MaterializeResult(data_version=dg.DataVersion(desired.bundle), metadata={**facts, "release": release})
 
 
 def _candidate(

@@ -138,5 +138,5 @@ def _unavailable(why: str) -> PromotionError:
     return PromotionError(
         "authority-unavailable",
         f"the promotion authority did not answer: {why}",
-        "ask again; what was begun is completed. If it persists, see `roadbed doctor`",
+        "ask again; what was begun is completed. If it persists, run `roadbed verify`",
     )

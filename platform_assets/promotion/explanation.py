@@ -6,6 +6,7 @@ from datetime import datetime
 import msgspec
 import polars as pl
 
+from formats.bundle import read_contract
 from formats.errors import DataError, RoadbedError
 from formats.prediction_log import PredictionRecord
 from formats.release import read_release
@@ -112,6 +113,15 @@ def _prediction_link(installation: Installation, record: PredictionRecord) -> Li
         again = _again(installation, record)
     except RoadbedError as error:
         return Link(f"prediction {record.prediction}", facts, False, error.message)
+    hidden = [
+        c.name
+        for c in read_contract(installation.bundles.open(record.bundle)).columns
+        if c.classification == "personal"
+    ]
+    if hidden:
+        return Link(
+            f"prediction {record.prediction}", facts, None, f"the log hides {', '.join(hidden)}: it cannot be repeated"
+        )
     same = abs(again - record.probability) <= _TOLERANCE
     return Link(f"prediction {record.prediction}", facts, same, f"the bundle answers these features with {again:.6f}")
 
@@ -151,7 +161,9 @@ def _release_link(installation: Installation, release: Release) -> Link:
     }
     path = installation.home.root / "releases" / release.endpoint / f"{approval.sequence}.json"
     try:
-        read_release(path.read_bytes(), trusted_keys(installation.home), endpoint=release.endpoint, now=approval.issued_at)
+        read_release(
+            path.read_bytes(), trusted_keys(installation.home), endpoint=release.endpoint, now=approval.issued_at
+        )
     except (RoadbedError, OSError) as error:
         return Link(f"release {release.release[:19]}", facts, False, str(error))
     return Link(f"release {release.release[:19]}", facts, True, "its document is signed by the authority")

@@ -1,6 +1,6 @@
 """Promotion by itself: an evaluated candidate goes to the authority; what passes is deployed, what fails changes nothing."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import dagster as dg
 
@@ -8,6 +8,7 @@ from platform_assets.ownership import Owner
 from platform_assets.promotion.candidate import evaluation_of
 from platform_assets.promotion.live import pointers
 from platform_assets.promotion.pointers import Pointers
+from platform_assets.promotion.records import Release
 from platform_assets.runs import Job, request_once
 from platform_assets.team import Model
 from resources.installation import Installation
@@ -37,12 +38,17 @@ def promotion(owner: Owner, model: Model) -> tuple[Job, dg.SensorDefinition]:
         desired = state.desired(endpoint)
         if desired is not None and desired.state != "live":
             return request_once(context.instance, job.name, desired.release)
-        if desired is not None and desired.approval.expires_at - installation.clock.now() < RENEW_BEFORE:
+        if desired is not None and runs_out(desired, installation.clock.now()):
             return request_once(context.instance, job.name, f"renewal of {desired.release}")
         live = "nothing is live" if desired is None else f"{desired.bundle[:19]} is live"
         return dg.SkipReason(f"no evaluated candidate waits for a decision on {endpoint}; {live}")
 
     return job, sensor
+
+
+def runs_out(release: Release, now: datetime) -> bool:
+    """Whether the document of `release` should be issued again."""
+    return release.approval.expires_at - now < RENEW_BEFORE
 
 
 def undecided(installation: Installation, state: Pointers, model: str, endpoint: str) -> str | None:

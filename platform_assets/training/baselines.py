@@ -38,13 +38,11 @@ def group_rate(
 
 
 def gradient_boosting(training: TrainingData, judged: TrainingData, seed: int = 0) -> Forecast:
-    """Forecast with scikit-learn's HistGradientBoostingClassifier: native categories and missing values."""
+    """Forecast with scikit-learn's HistGradientBoostingClassifier as it comes: native categories and missing values."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     native = [False] * len(training.numeric) + [size <= MOST_CATEGORIES for size in training.sizes]
-    model = HistGradientBoostingClassifier(
-        max_iter=300, learning_rate=0.05, early_stopping=True, categorical_features=native, random_state=seed
-    )
+    model = HistGradientBoostingClassifier(categorical_features=native, random_state=seed)
     model.fit(_matrix(training, training), training.label)
     forecast: Forecast = model.predict_proba(_matrix(training, judged))[:, 1].astype(np.float64)
     return forecast

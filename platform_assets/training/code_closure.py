@@ -66,6 +66,7 @@ def _imports(path: Path) -> Iterator[str]:
 def _walk(node: ast.AST) -> Iterator[ast.AST]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+            yield from (found for other in child.orelse for found in (other, *_walk(other)))
             continue
         yield child
         yield from _walk(child)

@@ -93,8 +93,9 @@ class TorchTrainer:
 
     `build` makes the untrained module from the training part, on which it may fit its buffers (scales, bin edges). The
     module maps `numeric` float32 [N, F] and category indices int64 [N, C] to logits float32 [N]. Training stops when the
-    log loss on the validation part has not fallen for `patience` epochs. With `refit` the best number of epochs is then
-    run on both parts together, so that the latest examples are learnt from too; without, the best epoch is kept.
+    log loss on the validation part has not fallen for `patience` epochs. With `refit` a new module is then trained on both
+    parts, for the number of epochs that was best, so that the latest examples are learnt from too; without, the best
+    epoch is kept.
     `threads` is part of the declaration because the bytes of the result depend on it.
     """
 

@@ -1,10 +1,10 @@
 """The training loop of a torch model: a function of the declaration and the data, with no effect left behind."""
 
 import copy
-import dataclasses
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -66,12 +66,12 @@ def _train(
 
 
 def _refitted(trainer: TorchTrainer, everything: TrainingData, epochs: int) -> "torch.nn.Module":
-    """Train a new module on all examples for as many epochs as were best."""
+    """Train a new module on all examples, for as many epochs as were best."""
     import torch
 
     torch.manual_seed(trainer.seed)
     module = trainer.build(everything)
-    deque(_epochs(dataclasses.replace(trainer, epochs=epochs), module, everything), maxlen=0)
+    deque(_epochs(replace(trainer, epochs=epochs), module, everything), maxlen=0)
     return module.eval()
 
 
@@ -124,7 +124,7 @@ def _best_epoch(curves: Curves) -> int:
 def _parameters(
     trainer: TorchTrainer, training: TrainingData, validation: TrainingData, curves: Curves
 ) -> Mapping[str, object]:
-    declared: dict[str, Any] = {f.name: getattr(trainer, f.name) for f in dataclasses.fields(trainer)}
+    declared: dict[str, Any] = {f.name: getattr(trainer, f.name) for f in fields(trainer)}
     build = declared.pop("build")
     return {
         **declared,

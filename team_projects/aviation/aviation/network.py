@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from platform_assets.training.spec import TrainingData
+from platform_assets import TrainingData
 
 if TYPE_CHECKING:
     import torch

@@ -1,6 +1,7 @@
 """The first journey waits for what sensors do, tells it, and gives up with a sentence."""
 
 import io
+import json
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -137,3 +138,14 @@ def test_the_first_journey_names_assets_that_exist() -> None:
     route = first_prediction.FIRST_MODEL
     assert set(route.stages) <= keys
     assert route.endpoint == route.stages[-1]
+
+
+@pytest.mark.parametrize("airport", [{}, {"airport": "JFK"}])
+def test_the_request_is_by_key_when_the_example_has_the_keys(home: Home, airport: dict[str, str]) -> None:
+    from tests.support.bundles import full_row, payload, store_bundle
+
+    row = full_row() | airport
+    files = payload() | {"example.json": json.dumps({"request": row, "answer": 0.5}).encode()}
+    asked = json.loads(first_prediction.request_body(home, store_bundle(home, files)))
+    by_key = {name: value for name, value in row.items() if name != "wind"}
+    assert asked == (by_key if airport else row)

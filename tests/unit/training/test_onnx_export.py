@@ -1,5 +1,7 @@
 """The graph that is served answers as the framework does, whatever comes in, and holds no trace of where it was made."""
 
+import importlib.util
+import inspect
 import os
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ import pytest
 import torch
 
 from formats.errors import DeclarationError
+from platform_assets.training import torch_trainer
+from platform_assets.training.metrics import log_loss
 from platform_assets.training.onnx_export import export_onnx
 from platform_assets.training.spec import TorchTrainer, TrainedModel, TrainingData, split_tail, vocabulary
 
@@ -67,6 +71,12 @@ def model() -> tuple[TrainedModel, TrainingData]:
     return trained()
 
 
+@pytest.fixture
+def no_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the export, which takes seconds, where only the training is looked at."""
+    monkeypatch.setattr(torch_trainer, "export_onnx", lambda *_: b"")
+
+
 def served(graph: bytes, numeric: np.ndarray, categorical: np.ndarray) -> np.ndarray:
     session = ort.InferenceSession(graph, providers=["CPUExecutionProvider"])
     (answer,) = session.run(None, {"numeric": numeric, "categorical": categorical})
@@ -99,10 +109,25 @@ def test_the_graph_has_the_two_inputs_and_the_output_of_the_format(model: tuple[
     assert {(o.domain, o.version) for o in graph.opset_import} == {("", 20), ("ai.onnx.ml", 3)}
 
 
-def test_another_folder_and_another_fit_give_the_same_bytes(
-    model: tuple[TrainedModel, TrainingData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def graph_of_checkout(folder: Path) -> bytes:
+    """Export the same module from source that lies in `folder`."""
+    folder.mkdir()
+    source = folder / "team_network.py"
+    source.write_text("import torch\n\n\n" + inspect.getsource(Small))
+    spec = importlib.util.spec_from_file_location("team_network", source)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    torch.manual_seed(0)
+    return export_onnx(module.Small(torch.zeros(2), (4, 3)), 2, list(WORDS.values()))
+
+
+def test_two_checkouts_in_two_folders_give_the_same_bytes(tmp_path: Path) -> None:
+    assert graph_of_checkout(tmp_path / "first") == graph_of_checkout(tmp_path / "second")
+
+
+def test_another_fit_gives_the_same_bytes(model: tuple[TrainedModel, TrainingData]) -> None:
     again, _ = trained()
     assert again.onnx == model[0].onnx
     assert again.curves == model[0].curves
@@ -118,6 +143,7 @@ def test_another_seed_gives_other_bytes(model: tuple[TrainedModel, TrainingData]
     assert trained(seed=1)[0].onnx != model[0].onnx
 
 
+@pytest.mark.usefixtures("no_export")
 def test_training_leaves_torch_as_it_was() -> None:
     torch.manual_seed(7)
     expected = torch.rand(1)
@@ -129,15 +155,27 @@ def test_training_leaves_torch_as_it_was() -> None:
     assert not torch.are_deterministic_algorithms_enabled()
 
 
+@pytest.mark.usefixtures("no_export")
 def test_training_stops_when_validation_gets_worse_and_keeps_the_best() -> None:
     seen: list[int] = []
     early, tail = (TrainingData.of(examples(300, seed), "late", NUMERIC, WORDS) for seed in (0, 1))
-    trainer = TorchTrainer(build=build, epochs=60, batch_size=16, learning_rate=0.5, patience=2)
+    trainer = TorchTrainer(build=build, epochs=60, batch_size=16, learning_rate=0.5, patience=2, refit=False)
     made = trainer.fit(early, tail, lambda epoch, _: seen.append(epoch))
     losses = made.curves["validation_loss"]
     best = int(np.argmin(losses))
     assert made.parameters["best_epoch"] == best
     assert len(losses) == len(seen) == best + 3 < 60
+    assert log_loss(tail.label, made.predict(tail.features)) == pytest.approx(losses[best])
+
+
+@pytest.mark.usefixtures("no_export")
+def test_a_refit_learns_from_the_validation_part_too() -> None:
+    early, tail = (TrainingData.of(examples(300, seed), "late", NUMERIC, WORDS) for seed in (0, 1))
+    other = TrainingData.of(examples(300, 2), "late", NUMERIC, WORDS)
+    for refit in (False, True):
+        trainer = TorchTrainer(build=build, epochs=1, refit=refit)
+        first, second = (trainer.fit(early, later).predict(early.features) for later in (tail, other))
+        assert np.array_equal(first, second) != refit
 
 
 def test_a_model_of_numbers_alone_keeps_both_inputs() -> None:

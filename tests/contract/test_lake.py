@@ -1,0 +1,282 @@
+"""What every lake does, whatever stores it. A new implementation is added to `IMPLEMENTATIONS` and nowhere else."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from formats.errors import DataError
+from formats.failpoints import VARIABLE
+from formats.table_digest import table_digest
+from resources.lake import DeltaLake, Lake, Part, TableRef
+from tests.support.processes import ROOT
+
+IMPLEMENTATIONS: dict[str, Callable[[Path], Lake]] = {"delta": lambda folder: DeltaLake(folder / "lake")}
+
+KILLED = -9
+TABLE = "aviation/weather"
+KEY = ("place",)
+AT = datetime(2013, 4, 1, tzinfo=UTC)
+WRITER = """
+import sys
+from pathlib import Path
+import polars as pl
+from formats.table_digest import table_digest
+from resources.lake import DeltaLake, Part
+
+folder, partition, values, times = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
+frame = pl.DataFrame({"place": list(values), "wind": [float(ord(value)) for value in values]})
+part = Part(frame, table_digest(frame, ["place"]))
+for _ in range(times):
+    DeltaLake(folder / "lake").replace("aviation/weather", {partition: part})
+"""
+
+
+def rows(values: str = "ab") -> pl.DataFrame:
+    schema = {"place": pl.String, "wind": pl.Float64}
+    return pl.DataFrame({"place": list(values), "wind": [float(ord(value)) for value in values]}, schema=schema)
+
+
+def part(frame: pl.DataFrame) -> Part:
+    return Part(frame, table_digest(frame, frame.columns[:1]))
+
+
+def write(lake: Lake, **parts: str) -> None:
+    lake.replace(TABLE, {key: part(rows(values)) for key, values in parts.items()})
+
+
+def places(lake: Lake, partitions: list[str] | None = None) -> list[str]:
+    return sorted(lake.scan(TABLE, partitions).collect()["place"])
+
+
+def writer(folder: Path, partition: str, values: str, times: int = 1, failpoint: str = "") -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-c", WRITER, str(folder), partition, values, str(times)]
+    return subprocess.Popen(command, cwd=ROOT, env=os.environ | {VARIABLE: failpoint})
+
+
+@pytest.fixture(params=IMPLEMENTATIONS)
+def make(request: pytest.FixtureRequest) -> Callable[[Path], Lake]:
+    return IMPLEMENTATIONS[request.param]
+
+
+@pytest.fixture
+def lake(make: Callable[[Path], Lake], tmp_path: Path) -> Lake:
+    return make(tmp_path)
+
+
+def test_partitions_are_read_alone_together_and_all(lake: Lake) -> None:
+    write(lake, d1="ab", d2="c", d3="d")
+    assert (places(lake, ["d1"]), places(lake, ["d3", "d2"]), places(lake)) == (["a", "b"], ["c", "d"], list("abcd"))
+    assert places(lake, []) == []
+
+
+def test_replacing_changes_the_named_partitions_and_no_other(lake: Lake) -> None:
+    write(lake, d1="ab", d2="c")
+    before = lake.digests(TABLE)
+    write(lake, d1="x")
+    assert (places(lake, ["d1"]), places(lake, ["d2"])) == (["x"], ["c"])
+    assert (lake.digests(TABLE)["d1"] == before["d1"], lake.digests(TABLE)["d2"] == before["d2"]) == (False, True)
+
+
+def test_replacing_with_the_same_changes_nothing(lake: Lake) -> None:
+    write(lake, d1="ab", d2="c")
+    held, found = lake.digests(TABLE), lake.scan(TABLE).collect().sort("place")
+    write(lake, d1="ab", d2="c")
+    write(lake, d1="ab")
+    assert lake.digests(TABLE) == held
+    assert_frame_equal(lake.scan(TABLE).collect().sort("place"), found)
+
+
+def test_a_frame_that_was_scanned_before_is_not_changed_by_a_write(lake: Lake) -> None:
+    write(lake, d1="ab")
+    scanned = lake.scan(TABLE, ["d1"])
+    assert sorted(scanned.collect()["place"]) == ["a", "b"]
+    write(lake, d2="c")
+    assert sorted(scanned.collect()["place"]) == ["a", "b"]
+
+
+def test_an_empty_partition_is_a_fact(lake: Lake) -> None:
+    write(lake, d1="", d2="c")
+    assert places(lake, ["d1"]) == []
+    assert lake.scan(TABLE, ["d1"]).collect_schema() == rows().schema
+    assert lake.read(lake.ref(TABLE, "d1"), KEY).height == 0
+    write(lake, d2="")
+    assert (places(lake), sorted(lake.digests(TABLE))) == ([], ["d1", "d2"])
+
+
+def test_an_empty_table_has_its_schema(lake: Lake) -> None:
+    write(lake, all="")
+    assert lake.scan(TABLE).collect_schema() == rows().schema
+
+
+def test_an_absent_table_and_an_absent_partition_are_named(lake: Lake) -> None:
+    assert lake.digests(TABLE) == {}
+    with pytest.raises(DataError, match="the table is absent") as caught:
+        lake.scan(TABLE)
+    assert caught.value.code == "data-missing"
+    write(lake, d1="ab")
+    for ask in (lambda: lake.scan(TABLE, ["d1", "d9"]), lambda: lake.ref(TABLE, "d9")):
+        with pytest.raises(DataError, match="no partition d9"):
+            ask()
+
+
+def test_the_partition_column_is_the_lakes(lake: Lake) -> None:
+    write(lake, d1="a", d2="b")
+    assert lake.scan(TABLE).collect_schema().names() == ["place", "wind"]
+    found = lake.scan(TABLE, with_partition=True).collect().sort("place")
+    assert found["partition_key"].to_list() == ["d1", "d2"]
+    with pytest.raises(DataError, match="the lake's own"):
+        lake.replace(TABLE, {"d1": part(rows().with_columns(partition_key=pl.lit("mine")))})
+    with pytest.raises(DataError, match="no apostrophe"):
+        lake.replace(TABLE, {"d'1": part(rows())})
+
+
+def test_writing_no_partition_makes_no_table(lake: Lake) -> None:
+    lake.replace(TABLE, {})
+    assert lake.digests(TABLE) == {}
+
+
+def test_what_a_reference_names_is_verified(lake: Lake) -> None:
+    write(lake, d1="ab")
+    ref = lake.ref(TABLE, "d1")
+    assert_frame_equal(lake.read(ref, KEY).sort("place"), rows())
+    write(lake, d1="abc")
+    with pytest.raises(DataError, match="was written again since") as caught:
+        lake.read(ref, KEY)
+    assert caught.value.code == "digest-mismatch"
+
+
+ODD_COLUMNS: dict[str, tuple[list[Any], Any]] = {
+    "uint32": ([2**32 - 1, None], pl.UInt32),
+    "uint8": ([255, 0], pl.UInt8),
+    "int8": ([-128, None], pl.Int8),
+    "float32": ([0.1, float("nan")], pl.Float32),
+    "float64": ([-0.0, None], pl.Float64),
+    "bool": ([True, None], pl.Boolean),
+    "binary": ([b"\x00", None], pl.Binary),
+    "categorical": (["EWR", None], pl.Categorical),
+    "enum": (["EWR", None], pl.Enum(["EWR"])),
+    "text": (["", "日本"], pl.String),
+    "milliseconds": ([AT, None], pl.Datetime("ms", "UTC")),
+    "other zone": ([AT, None], pl.Datetime("us", "America/New_York")),
+    "no zone": ([AT.replace(tzinfo=None), None], pl.Datetime("us")),
+    "date": ([AT.date(), None], pl.Date),
+}
+
+
+@pytest.mark.parametrize("name", ODD_COLUMNS)
+def test_every_type_comes_back_with_the_digest_it_had(lake: Lake, name: str) -> None:
+    values, dtype = ODD_COLUMNS[name]
+    frame = pl.DataFrame({"place": ["a", "b"], "value": pl.Series(values, dtype=dtype)})
+    for partition in ("d1", "d2", "d1"):
+        lake.replace(TABLE, {partition: part(frame)})
+        assert lake.read(lake.ref(TABLE, partition), KEY).height == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        rows().with_columns(pl.col("wind").cast(pl.Int64)),
+        rows().with_columns(pl.col("wind").cast(pl.Float32)),
+        rows().with_columns(gust=pl.lit(1.0)),
+        rows().drop("wind"),
+        rows().rename({"wind": "gust"}),
+    ],
+    ids=["integer", "narrower", "more", "fewer", "renamed"],
+)
+def test_rows_of_another_schema_are_refused_and_nothing_is_written(lake: Lake, other: pl.DataFrame) -> None:
+    write(lake, d1="ab", d2="c")
+    held = lake.digests(TABLE)
+    for parts in ({"d2": part(other)}, {"d1": part(rows()), "d2": part(other)}):
+        with pytest.raises(DataError, match="other columns or types") as caught:
+            lake.replace(TABLE, parts if len(parts) == 1 else {**parts, "d3": part(rows())})
+        assert caught.value.code == "data-conflict"
+    assert (lake.digests(TABLE), places(lake)) == (held, list("abc"))
+
+
+def test_a_table_that_is_replaced_as_a_whole_may_change_its_schema(lake: Lake) -> None:
+    write(lake, all="ab")
+    lake.replace(TABLE, {"all": part(rows().with_columns(gust=pl.lit(1)))})
+    assert lake.read(lake.ref(TABLE, "all"), KEY).columns == ["place", "wind", "gust"]
+    lake.replace(TABLE, {"more": part(rows("z").with_columns(gust=pl.lit(1)))})
+    assert (places(lake, ["more"]), places(lake)) == (["z"], ["a", "b", "z"])
+
+
+def test_the_order_of_the_columns_does_not_count(lake: Lake) -> None:
+    write(lake, d1="ab")
+    lake.replace(TABLE, {"d2": part(rows("c").select("wind", "place"))})
+    assert places(lake) == ["a", "b", "c"]
+
+
+def test_notes_belong_to_one_content_of_one_partition(lake: Lake) -> None:
+    write(lake, d1="ab")
+    ref = lake.ref(TABLE, "d1")
+    assert lake.noted(ref) == {}
+    lake.note(ref, {"inputs": {"aviation/raw": "sha256:1"}})
+    assert lake.noted(ref) == {"inputs": {"aviation/raw": "sha256:1"}}
+    assert lake.noted(TableRef(TABLE, "d1", "sha256:other")) == {}
+    assert lake.noted(TableRef(TABLE, "d2", ref.digest)) == {}
+
+
+@pytest.mark.service
+def test_two_processes_that_write_one_partition_leave_one_of_their_contents(lake: Lake, tmp_path: Path) -> None:
+    writers = [writer(tmp_path, "d1", values, times=4) for values in ("ab", "xyz")]
+    assert [process.wait(timeout=120) for process in writers] == [0, 0]
+    assert lake.read(lake.ref(TABLE, "d1"), KEY)["place"].sort().to_list() in (["a", "b"], ["x", "y", "z"])
+
+
+@pytest.mark.service
+def test_two_processes_that_write_two_partitions_both_succeed(lake: Lake, tmp_path: Path) -> None:
+    writers = [writer(tmp_path, partition, "ab", times=4) for partition in ("d1", "d2")]
+    assert [process.wait(timeout=120) for process in writers] == [0, 0]
+    assert (sorted(lake.digests(TABLE)), places(lake)) == (["d1", "d2"], ["a", "a", "b", "b"])
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize(
+    "failpoint", ["table.before_commit", "file.before_rename", "file.after_rename", "table.after_commit"]
+)
+@pytest.mark.parametrize("partition", ["d1", "d9"], ids=["replaced", "new"])
+def test_a_write_killed_anywhere_is_completed_by_a_rerun(
+    lake: Lake, tmp_path: Path, failpoint: str, partition: str
+) -> None:
+    write(lake, d1="ab", d2="c")
+    held = lake.digests(TABLE)
+    assert writer(tmp_path, partition, "xyz", failpoint=failpoint).wait(timeout=120) == KILLED
+    assert places(lake, ["d2"]) == ["c"]
+    if partition == "d9" and lake.digests(TABLE) == held:  # what has no digest was not written, for nobody
+        assert places(lake) == ["a", "b", "c"]
+    assert writer(tmp_path, partition, "xyz").wait(timeout=120) == 0
+    expected = held | {partition: part(rows("xyz")).digest}
+    assert lake.digests(TABLE) == expected
+    assert lake.read(lake.ref(TABLE, partition), KEY).height == 3
+    assert lake.read(lake.ref(TABLE, "d2"), KEY).height == 1
+
+
+@pytest.mark.kill
+def test_a_kill_between_commit_and_digest_is_seen_by_whoever_verifies(lake: Lake, tmp_path: Path) -> None:
+    write(lake, d1="ab", d2="c")
+    ref = lake.ref(TABLE, "d1")
+    assert writer(tmp_path, "d1", "xyz", failpoint="file.before_rename").wait(timeout=120) == KILLED
+    assert lake.ref(TABLE, "d1") == ref
+    with pytest.raises(DataError, match="holds sha256:"):
+        lake.read(ref, KEY)
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("failpoint", ["table.before_commit", "file.before_rename"])
+def test_the_first_write_of_a_table_killed_leaves_no_table(lake: Lake, tmp_path: Path, failpoint: str) -> None:
+    assert writer(tmp_path, "d1", "ab", failpoint=failpoint).wait(timeout=120) == KILLED
+    with pytest.raises(DataError, match="absent"):
+        lake.scan(TABLE)
+    write(lake, d2="c")
+    assert places(lake) == ["c"]
+    write(lake, d1="ab")
+    assert places(lake) == ["a", "b", "c"]

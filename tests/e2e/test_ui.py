@@ -1,0 +1,181 @@
+"""Roadbed as a user of the Dagster UI sees it: the road, a click that materializes, a backfill, the evaluation's plots."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pytest
+from aviation import contracts
+from playwright.sync_api import Locator, Page, expect
+
+from formats.table_digest import table_digest
+from platform_assets.training.metrics import reliability
+from platform_assets.training.plots import reliability_plot, roc_plot
+from resources.installation import installation_at
+from resources.lake import Part
+from tests.support.browser import Installed, Materialized, until
+
+pytestmark = [pytest.mark.browser, pytest.mark.service, pytest.mark.slow, pytest.mark.timeout(900)]
+
+MODEL = "aviation/departure_delay"
+ROAD = ["weather", "origin_weather", "training_set", "model", "evaluation", "release", "endpoint"]
+DAYS = ["2013-01-01", "2013-01-02", "2013-01-03"]
+WEATHER = "aviation/weather"
+WEATHER_KEY = contracts.WEATHER.row_key
+
+# A picture that the browser could decode has a width; a broken one has none.
+_WIDTH = "image => image.complete ? image.naturalWidth : 0"
+
+Shoot = Callable[[str], Path]
+
+
+def open_asset(page: Page, asset: str, view: str = "overview", **options: str) -> None:
+    chosen = "".join(f"&{name}={value}" for name, value in options.items())
+    page.goto(f"/assets/{asset}?view={view}{chosen}")
+
+
+def button(within: Page | Locator, text: str) -> Locator:
+    # By text: the name of a button begins with that of its icon.
+    return within.get_by_role("button").filter(has_text=re.compile(rf"^{text}")).first
+
+
+def test_every_code_location_is_loaded(site: Installed) -> None:
+    assert site.locations() == {"platform": "RepositoryLocation", "aviation": "RepositoryLocation"}
+
+
+def test_the_lineage_leads_from_the_raw_tables_to_the_endpoint(page: Page, shoot: Shoot) -> None:
+    open_asset(page, f"{MODEL}/prod/endpoint", "lineage", lineageScope="upstream", lineageDepth="12")
+    across = []
+    for stop in ROAD:
+        node = page.locator("svg foreignObject").get_by_text(stop, exact=True)
+        expect(node).to_be_visible()
+        box = node.bounding_box()
+        assert box is not None
+        across.append(box["x"] + box["width"] / 2)
+    assert across == sorted(across), "each stop stands to the right of the one before"
+    for group in ("raw", "features", "departure_delay"):
+        expect(page.get_by_text(group, exact=True).first).to_be_visible()
+    shoot("lineage")
+
+
+def test_a_click_materializes_an_asset(site: Installed, page: Page, shoot: Shoot) -> None:
+    before = site.newest("aviation/airlines")
+    assert before is not None, "the sensor has loaded it"
+    open_asset(page, "aviation/airlines")
+    button(page, "Materialize").click()
+    until(lambda: site.newest("aviation/airlines") not in (None, before))
+    after = site.newest("aviation/airlines")
+    assert after is not None
+    site.until_success(after.run)
+    assert after.run != before.run
+    assert after.texts["digest"] == before.texts["digest"], "the same rows have the same digest"
+    expect(page.get_by_text("Latest materialization")).to_be_visible()
+    shoot("materialized")
+
+
+def test_a_backfill_gives_the_digests_of_single_runs(site: Installed, page: Page, shoot: Shoot) -> None:
+    singles = {site.launch(WEATHER, day) for day in DAYS}
+    for run in singles:
+        site.until_success(run)
+    expected = site.digests(WEATHER, DAYS)
+    assert sorted(expected) == DAYS
+    assert len(set(expected.values())) == len(DAYS), "days differ"
+    assert in_lake(site) == expected
+    forget(site)
+    assert in_lake(site) != expected
+
+    open_asset(page, WEATHER, "partitions")
+    button(page, "Materialize").click()
+    dialog = page.get_by_role("dialog")
+    days = dialog.get_by_placeholder(re.compile("^ex: "))
+    days.fill(f"[{DAYS[0]}...{DAYS[-1]}]")
+    days.press("Enter")
+    expect(dialog.get_by_text(f"{len(DAYS)} partitions")).to_be_visible()
+    shoot("backfill")
+    button(dialog, "Launch").click()
+
+    until(lambda: all(event is not None and event.run not in singles for event in newest(site)))
+    runs = {event.run for event in newest(site) if event is not None}
+    assert len(runs) == 1, "one run takes in the whole range"
+    site.until_success(runs.pop())
+    assert backfilled(site)
+    assert site.digests(WEATHER, DAYS) == expected
+    assert in_lake(site) == expected
+    open_asset(page, WEATHER, "partitions", partition=DAYS[1])
+    expect(page.get_by_text(expected[DAYS[1]])).to_be_visible()
+    shoot("backfilled")
+
+
+def test_the_evaluation_shows_its_plots(site: Installed, page: Page, shoot: Shoot) -> None:
+    report_evaluation(site)
+    open_asset(page, f"{MODEL}/evaluation")
+    for name in ("roc", "calibration"):
+        row = page.get_by_role("row").filter(has=page.get_by_text(name, exact=True))
+        image = row.locator("img[src^='data:image']")
+        shown = row.get_by_text("[Show Markdown]")
+        expect(shown.or_(image).first).to_be_visible()
+        if image.count() == 0:  # Dagster shows texts from a thousand characters on in a dialog
+            shown.click()
+            image = page.get_by_role("dialog").locator("img[src^='data:image']")
+        expect(image).to_be_visible()
+        until(lambda image=image: image.evaluate(_WIDTH) > 100)
+        shoot(name)
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_the_gates_of_promotion_are_checks_of_the_evaluation(page: Page, shoot: Shoot) -> None:
+    open_asset(page, f"{MODEL}/evaluation", "checks")
+    for gate in ("auc_floor", "policy_auc_floor", "policy_provenance_complete", "policy_latency_budget"):
+        expect(page.get_by_text(gate, exact=True).first).to_be_visible()
+    shoot("gates")
+
+
+def test_the_automation_page_says_why_nothing_runs(site: Installed, page: Page, shoot: Shoot) -> None:
+    reason = site.skip_reason("departure_delay_retraining")
+    assert "no month of data is complete" in reason
+    page.goto("/locations/aviation/sensors/departure_delay_retraining")
+    expect(page.get_by_text("Decides whether to train again")).to_be_visible()
+    expect(page.get_by_text("0 runs requested").first).to_be_visible()
+    shoot("sensor")
+
+
+def newest(site: Installed) -> list[Materialized | None]:
+    return [site.newest(WEATHER, day) for day in DAYS]
+
+
+def backfilled(site: Installed) -> bool:
+    """Whether the newest materializations are a backfill's."""
+    events = newest(site)
+    tags = {run.id: run.tags for run in site.runs()}
+    return all(event is not None and "dagster/backfill" in tags[event.run] for event in events)
+
+
+def in_lake(site: Installed) -> dict[str, str]:
+    """The digests of the days' rows as they lie in the lake now, computed anew."""
+    lake = installation_at(site.home).lake
+    rows = {day: lake.scan(WEATHER, [day]).collect() for day in DAYS}
+    return {day: table_digest(frame, WEATHER_KEY) for day, frame in rows.items()}
+
+
+def forget(site: Installed) -> None:
+    """Empty the days in the lake, so that equal digests afterwards can only come from rows written anew."""
+    lake = installation_at(site.home).lake
+    empty = {day: lake.scan(WEATHER, [day]).collect().clear() for day in DAYS}
+    lake.replace(WEATHER, {day: Part(frame, table_digest(frame, WEATHER_KEY)) for day, frame in empty.items()})
+
+
+def report_evaluation(site: Installed) -> None:
+    """An evaluation without its quarter of an hour of training: the platform's own pictures of scores made up here."""
+    random = np.random.default_rng(2013)
+    score = random.random(2000)
+    label = (random.random(2000) < score).astype(np.float64)
+    pictures = {
+        "roc": dg.MetadataValue.md(roc_plot(label, {"model": score, "base rate": np.full(2000, 0.5)})),
+        "calibration": dg.MetadataValue.md(reliability_plot(reliability(label, score))),
+    }
+    with dg.DagsterInstance.from_config(str(site.home.dagster)) as instance:
+        key = dg.AssetKey([*MODEL.split("/"), "evaluation"])
+        instance.report_runless_asset_event(dg.AssetMaterialization(key, partition="2013-01-01", metadata=pictures))

@@ -1,0 +1,135 @@
+"""Every way round a red gate that Dagster leaves open, tried: the road is closed, because the authority decides."""
+
+import dagster as dg
+import pytest
+
+from formats.errors import RoadbedError
+from formats.signing import new_private_key
+from platform_assets.promotion.authority_client import LocalAuthority
+from platform_assets.promotion.live import pointers
+from platform_assets.promotion.records import Decision
+from tests.support.small_road import ENDPOINT, PROD, UNREACHABLE, SmallRoad, definitions
+
+RELEASE = dg.AssetKey([*ENDPOINT.split("/")[:-1], "release"])
+SERVED = dg.AssetKey(ENDPOINT.split("/"))
+EVALUATION = dg.AssetKey(["aviation", "departure_delay", "evaluation"])
+
+pytestmark = [pytest.mark.attack]
+
+
+def nothing_is_released(road: SmallRoad) -> bool:
+    """Neither the ledger nor the runtime has anything for the endpoint."""
+    folder = road.home.endpoint(ENDPOINT)
+    return pointers(road.installation).desired(ENDPOINT) is None and not (folder / "release.json").exists()
+
+
+def test_red_gate_is_red_in_the_catalog_and_nothing_is_released(refused: SmallRoad) -> None:
+    latest = refused.instance.event_log_storage.get_latest_asset_check_execution_by_key(
+        [dg.AssetCheckKey(EVALUATION, UNREACHABLE.name)]
+    )
+    evaluation = next(iter(latest.values())).event.dagster_event.asset_check_evaluation_data
+    assert not evaluation.passed
+    result = refused.promote()
+    assert result.success, "a refused candidate is a fact, not a failed run"
+    assert not result.asset_materializations_for_node("aviation__departure_delay__prod__endpoint")
+    assert nothing_is_released(refused)
+    decisions = [entry for entry in refused.installation.ledger.entries("decision")]
+    assert [entry.body["verdict"] for entry in decisions] == ["refused"]
+    assert UNREACHABLE.name in str(decisions[0].body["reasons"])
+
+
+def test_endpoint_alone(refused: SmallRoad) -> None:
+    result = refused.run(PROD, asset_selection=[SERVED])
+    assert not result.success
+    assert "nothing is released" in str(result.failure_data_for_node("aviation__departure_delay__prod__endpoint"))
+    assert nothing_is_released(refused)
+
+
+def test_without_checks(refused: SmallRoad) -> None:
+    job = dg.define_asset_job("no_checks", dg.AssetSelection.assets(RELEASE, SERVED).without_checks())
+    defs = dg.Definitions.merge(refused.defs, dg.Definitions(jobs=[job]))
+    assert defs.resolve_job_def("no_checks").execute_in_process(instance=refused.instance).success
+    assert nothing_is_released(refused)
+
+
+def test_forged_check_event(refused: SmallRoad) -> None:
+    for name in [UNREACHABLE.name, "policy_auc_floor"]:
+        forged = dg.AssetCheckEvaluation(asset_key=EVALUATION, check_name=name, passed=True)
+        refused.instance.report_runless_asset_event(forged)
+    assert refused.promote().success
+    assert nothing_is_released(refused)
+
+
+def test_deleted_runs(refused: SmallRoad) -> None:
+    for run in refused.instance.get_runs():
+        refused.instance.delete_run(run.run_id)
+    assert refused.promote().success
+    assert nothing_is_released(refused)
+
+
+def test_gate_removed_from_the_declaration_after_the_evaluation(refused: SmallRoad) -> None:
+    lax = SmallRoad(refused.home.root, definitions())
+    assert lax.promote().success
+    assert nothing_is_released(refused), "the gates that stand in the candidate's entry count"
+
+
+def test_decision_written_by_team_code(refused: SmallRoad) -> None:
+    LocalAuthority(refused.home).initialise()
+    ledger = refused.installation.ledger
+    candidate = next(iter(ledger.entries("candidate")))
+    body = {"verdict": "approved", "bundle": candidate.subject, "endpoint": ENDPOINT}
+    inputs = {"bundle": candidate.subject, "endpoint": ENDPOINT}
+    key = new_private_key()
+    for kind in ("decision", "release"):
+        ledger.append(
+            kind=kind,
+            subject=candidate.subject if kind == "decision" else ENDPOINT,
+            inputs={**inputs, "state": "approved", "cause": "mine"},
+            body=body,
+            actor="team",
+            at=refused.installation.clock.now(),
+            key=key,
+        )
+    state = pointers(refused.installation)
+    assert len(state.ignored) == 2
+    assert state.desired(ENDPOINT) is None
+    assert refused.promote().success
+    assert nothing_is_released(refused)
+    assert set(Decision.__struct_fields__) >= set(body)
+
+
+def test_unsigned_release_document_is_not_served(refused: SmallRoad) -> None:
+    runtime = refused.installation.runtime
+    runtime.ensure_running()
+    runtime.apply(ENDPOINT, b'{"payload":"e30=","payloadType":"application/vnd.roadbed.release+json","signatures":[]}')
+    with pytest.raises(RoadbedError, match="signature"):
+        runtime.wait_until_stable(ENDPOINT, "any", 60)
+
+
+def test_swapped_hold_out_rows(refused: SmallRoad) -> None:
+    lake = refused.installation.lake
+    table, partition = "aviation/departure_delay/evaluation_set", "2013-01-01"
+    ref = lake.ref(table, partition)
+    easy = lake.scan(table, [partition]).collect().head(100)
+    from formats.table_digest import table_digest
+    from resources.lake import Part
+
+    lake.replace(table, {partition: Part(easy, table_digest(easy, easy.columns[:1]))})
+    assert lake.ref(table, partition) != ref
+    result = refused.promote()
+    assert not result.success
+    assert nothing_is_released(refused)
+
+
+@pytest.mark.service
+def test_passing_candidate_is_served_and_rolled_back_bundles_stay_barred(passing: SmallRoad) -> None:
+    result = passing.promote()
+    assert result.success
+    live = pointers(passing.installation).champion(ENDPOINT)
+    assert live is not None
+    observed = passing.installation.runtime.observe(ENDPOINT)
+    assert observed.stable
+    assert observed.bundle == live.bundle
+    again = passing.promote()
+    assert again.success, "run twice, nothing changes"
+    assert pointers(passing.installation).champion(ENDPOINT) == live

@@ -1,0 +1,86 @@
+"""A short road on real flights: January is trained on, February judges; one epoch, so that a candidate takes seconds."""
+
+import dataclasses
+import shutil
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from aviation.network import build
+from aviation.team import DEPARTURE_DELAY, TEAM
+
+from formats.clock import advance_clock
+from formats.home import Home
+from platform_assets.code_location import team_definitions
+from platform_assets.promotion.spec import AnyGate, MetricFloor
+from platform_assets.training.spec import TorchTrainer
+from resources.installation import Installation, installation_at
+
+CUTOFF = "2013-01-01"
+FIRST, LAST = "2013-01-01", "2013-02-28"
+NOW = datetime(2013, 3, 1, 5, tzinfo=UTC)
+ENDPOINT = DEPARTURE_DELAY.endpoint(TEAM.name)
+UNREACHABLE = MetricFloor(metric="auc", minimum=0.999, reason="no forecast of delays is this good")
+
+TRAINING = "departure_delay_training"
+PROD = "departure_delay_prod"
+
+
+def definitions(gates: Sequence[AnyGate] = ()) -> dg.Definitions:
+    """The team's definitions with a quick trainer and these gates on top of the policy's."""
+    model = dataclasses.replace(DEPARTURE_DELAY, trainer=TorchTrainer(build, epochs=1), gates=tuple(gates))
+    return team_definitions(dataclasses.replace(TEAM, models=(model,)))
+
+
+class SmallRoad:
+    """An installation in `root` and Dagster on it, in this process."""
+
+    def __init__(self, root: Path, defs: dg.Definitions) -> None:
+        self.home = Home(root)
+        self.defs = defs
+        self.home.dagster.mkdir(parents=True, exist_ok=True)
+        (self.home.dagster / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+        self.instance = dg.DagsterInstance.from_config(str(self.home.dagster))
+
+    @property
+    def installation(self) -> Installation:
+        """The handles of the installation."""
+        return installation_at(self.home)
+
+    def set_clock(self, instant: datetime) -> None:
+        """Move the replay on."""
+        advance_clock(self.home.clock, instant)
+
+    def run(self, job: str, *, days: tuple[str, str] | None = None, **options: Any) -> dg.ExecuteInProcessResult:
+        """Run a job here; failed steps are the caller's to look at."""
+        if days is not None:
+            names = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+            options["tags"] = {**options.get("tags", {}), **dict(zip(names, days, strict=True))}
+        return self.defs.resolve_job_def(job).execute_in_process(
+            instance=self.instance, raise_on_error=False, **options
+        )
+
+    def take_in(self, first: str = FIRST, last: str = LAST) -> None:
+        """Let the days arrive."""
+        assert self.run("aviation_arrivals", days=(first, last)).success
+
+    def train(self, partition: str = CUTOFF) -> dg.ExecuteInProcessResult:
+        """Training set, model and evaluation of a cutoff."""
+        return self.run(TRAINING, partition_key=partition)
+
+    def promote(self) -> dg.ExecuteInProcessResult:
+        """Release and endpoint."""
+        return self.run(PROD)
+
+    def close(self) -> None:
+        """Stop what runs."""
+        self.instance.dispose()
+        self.installation.runtime.stop()  # type: ignore[attr-defined]
+
+
+def copy_of(road: SmallRoad, root: Path, defs: dg.Definitions) -> SmallRoad:
+    """The same state in another folder."""
+    shutil.copytree(road.home.root, root, dirs_exist_ok=True)
+    return SmallRoad(root, defs)

@@ -1,0 +1,60 @@
+"""A packed row: fixed bytes, read back exactly, refused when it was packed for other columns."""
+
+import numpy as np
+import pytest
+
+from formats.errors import DataError
+from formats.packed_features import FeatureRow, columns_checksum, entity_key, key_text, pack_row, unpack_row
+
+COLUMNS = ("wind", "visibility")
+CHECKSUM = columns_checksum(COLUMNS)
+ROW = FeatureRow(1, -2, np.array([1.5, np.nan], np.float32))
+
+
+def test_the_bytes_are_fixed() -> None:
+    assert pack_row(ROW, CHECKSUM).hex() == (
+        f"{CHECKSUM.to_bytes(4, 'little').hex()}020000000100000000000000feffffffffffffff0000c03f0000c07f"
+    )
+
+
+@pytest.mark.parametrize("whole", [bytes, memoryview])
+def test_a_row_comes_back(whole: type[bytes] | type[memoryview]) -> None:
+    found = unpack_row(whole(pack_row(ROW, CHECKSUM)), CHECKSUM)
+    assert (found.event_time, found.known_time) == (1, -2)
+    np.testing.assert_array_equal(found.values, ROW.values)
+    assert found.values.dtype == np.float32
+
+
+@pytest.mark.parametrize("columns", [("visibility", "wind"), ("wind",), ("wind", "visibility", "gust"), ()])
+def test_a_row_of_other_columns_is_refused(columns: tuple[str, ...]) -> None:
+    with pytest.raises(DataError) as caught:
+        unpack_row(pack_row(ROW, CHECKSUM), columns_checksum(columns))
+    assert caught.value.code == "data-conflict"
+
+
+@pytest.mark.parametrize("length", [0, 1, 8, 23, 24, 28, 31])
+def test_a_row_that_is_cut_off_is_refused(length: int) -> None:
+    with pytest.raises(DataError, match=f"{length} bytes"):
+        unpack_row(pack_row(ROW, CHECKSUM)[:length], CHECKSUM)
+
+
+def test_a_row_with_a_tail_is_refused() -> None:
+    with pytest.raises(DataError):
+        unpack_row(pack_row(ROW, CHECKSUM) + b"\x00", CHECKSUM)
+
+
+def test_view_version_and_each_part_of_the_key_count() -> None:
+    keys = {
+        entity_key("aviation/weather@1", ["JFK"]),
+        entity_key("aviation/weather@2", ["JFK"]),
+        entity_key("aviation/weather@1", ["JF", "K"]),
+        entity_key("aviation/weather@1", ["J", "FK"]),
+        entity_key("aviation/weather@1", []),
+    }
+    assert len(keys) == 5
+    assert entity_key("v", ["é", "1"]) == b"v\x00\xc3\xa9\x001"
+
+
+@pytest.mark.parametrize(("value", "text"), [(7, "7"), (True, "true"), (False, "false"), ("JFK", "JFK"), (1.5, "1.5")])
+def test_a_key_as_text(value: str | float | bool, text: str) -> None:
+    assert key_text(value) == text
