@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from datetime import timedelta
 
 import dagster as dg
 import msgspec
@@ -20,14 +21,14 @@ from platform_assets.promotion.case import open_model
 from platform_assets.team import Model
 from platform_assets.training.fingerprint import take_fingerprint
 from platform_assets.training.record import TrainingRecord
-from platform_assets.training.spec import TrainedModel, TrainingData, vocabulary
+from platform_assets.training.spec import TrainedModel, TrainingData, split_tail, vocabulary
 from resources.experiment_run import ExperimentRun, Parameter
 from resources.experiment_tracking import ExperimentTracking
 from resources.installation import Installation
 from resources.lake import TableRef
 
 _PARITY_ROWS = 4096
-_VALIDATION_SHARE = 0.1
+_VALIDATION_TAIL = timedelta(days=14)
 
 
 class TrainingConfig(dg.Config):
@@ -123,10 +124,9 @@ def _train(
     fingerprint: Fingerprint,
     run: ExperimentRun,
 ) -> str:
-    ordered = frame.sort(model.training_set.key[-1], maintain_order=True)
-    cut = round(ordered.height * (1 - _VALIDATION_SHARE))
-    training = training_data(model, contract, ordered.head(cut))
-    validation = training_data(model, contract, ordered.tail(ordered.height - cut))
+    ordered = frame.sort(model.training_set.spine.prediction_time, maintain_order=True)
+    early, late = split_tail(ordered, model.training_set.spine.prediction_time, _VALIDATION_TAIL)
+    training, validation = training_data(model, contract, early), training_data(model, contract, late)
     trained = model.trainer.fit(training, validation, lambda epoch, measures: run.metrics(measures, step=epoch))
     payload = _payload(contract, trained, ordered)
     digest = installation.bundles.put(payload)

@@ -38,15 +38,25 @@ def import_closure(modules: Iterable[str]) -> dict[str, Path]:
 
 @cache
 def _source(name: str) -> Path | None:
-    try:
-        spec = importlib.util.find_spec(name)
-    except (ModuleNotFoundError, ValueError):
-        return None
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-        return None
-    path = Path(spec.origin).resolve()
-    inside = path.is_relative_to(REPOSITORY) and ".venv" not in path.relative_to(REPOSITORY).parts
+    path = next((found.resolve() for found in _candidates(name) if found.is_file()), None)
+    inside = path and path.is_relative_to(REPOSITORY) and ".venv" not in path.relative_to(REPOSITORY).parts
     return path if inside else None
+
+
+def _candidates(name: str) -> Iterator[Path]:
+    """Where the source of a module can lie. Asking importlib for a submodule would run the module above it."""
+    top, *below = name.split(".")
+    try:
+        spec = importlib.util.find_spec(top)
+    except ValueError:
+        return
+    if spec is None:
+        return
+    if not below and spec.origin is not None and spec.origin.endswith(".py"):
+        yield Path(spec.origin)
+    for folder in spec.submodule_search_locations or () if below else ():
+        yield Path(folder, *below, "__init__.py")
+        yield Path(folder, *below).with_suffix(".py")
 
 
 def _parents(name: str) -> Iterator[str]:

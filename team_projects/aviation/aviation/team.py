@@ -25,7 +25,7 @@ from platform_assets import (
     TrainingSet,
 )
 
-REQUEST: Final = (*departures.REQUEST_CATEGORICAL, *departures.REQUEST_NUMERIC)
+REQUEST: Final = (*departures.REQUEST_CATEGORICAL, departures.SERVICE, *departures.REQUEST_NUMERIC)
 
 CALENDAR: Final = Calendar(calendar.DAY_ZONE, calendar.FIRST_DAY, calendar.END_DAY)
 

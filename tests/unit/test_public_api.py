@@ -1,0 +1,69 @@
+"""What a team may import: a frozen list, whose names load one by one and cost nothing until then."""
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import platform_assets
+from tests.support.processes import ROOT
+
+# Adding a name is a decision; taking one away breaks every team.
+FROZEN = [
+    "BetterThanBaseline",
+    "BetterThanChampion",
+    "Calendar",
+    "Contract",
+    "Entity",
+    "FeatureView",
+    "FrameworkParity",
+    "Label",
+    "LatencyBudget",
+    "MetricCeiling",
+    "MetricFloor",
+    "Model",
+    "ProvenanceComplete",
+    "RawTable",
+    "RetrainingRule",
+    "SignatureEqualsContract",
+    "Source",
+    "Spine",
+    "Tables",
+    "Team",
+    "TorchTrainer",
+    "TrainingData",
+    "TrainingSet",
+    "team_definitions",
+]
+
+
+def test_the_list_is_frozen() -> None:
+    assert platform_assets.__all__ == FROZEN
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_every_name_loads(name: str) -> None:
+    found = getattr(platform_assets, name)
+    if inspect.isclass(found):
+        assert (found.__name__, found.__module__) == (name, platform_assets._HOME_OF[name])
+        assert found.__doc__
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(AttributeError, match=r"no public name 'Modle'; it has .*Model"):
+        _ = platform_assets.Modle
+
+
+def test_the_import_alone_is_cheap() -> None:
+    program = "import sys, platform_assets; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert not loaded & {"dagster", "pandera", "polars", "numpy", "torch", "mlflow", "msgspec"}
+
+
+def test_one_name_does_not_bring_all() -> None:
+    program = "import sys; from platform_assets import RetrainingRule; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert not loaded & {"dagster", "pandera", "torch", "mlflow"}

@@ -1,0 +1,104 @@
+"""Everything that decides what a training gives is in its fingerprint, and what does not is outside of its digest."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from formats.canonical import digest_of, sha256_file
+from platform_assets.promotion.candidate import Fingerprint
+from platform_assets.training import fingerprint
+from platform_assets.training.code_closure import REPOSITORY, closure_digest
+from platform_assets.training.fingerprint import git_state, hardware_class, take_fingerprint
+
+MODULES = ("formats.canonical",)
+GIT = ("git", "-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false")
+
+
+def take(**changes: Any) -> Fingerprint:
+    arguments = {"modules": MODULES, "config": {"epochs": 4, "rate": 0.1}, "seed": 7, "threads": 1, **changes}
+    return take_fingerprint(**arguments)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(fingerprint, "REPOSITORY", tmp_path)
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "code.py").write_text("ONE = 1\n")
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
+        subprocess.run([*GIT, *arguments], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+def test_it_names_code_lock_and_configuration_by_digest() -> None:
+    found = take()
+    assert found.code == closure_digest(MODULES)
+    assert found.lock == f"sha256:{sha256_file(REPOSITORY / 'requirements.lock')}"
+    assert found.config == digest_of({"rate": 0.1, "epochs": 4})
+    assert (found.seed, found.threads, found.hardware) == (7, 1, hardware_class())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"seed": 8}, {"threads": 2}, {"config": {"epochs": 5, "rate": 0.1}}, {"modules": ("formats.errors",)}],
+    ids=["seed", "threads", "configuration", "code"],
+)
+def test_what_decides_the_result_changes_it(changes: dict[str, Any]) -> None:
+    assert take(**changes).digest != take().digest
+    assert take().digest == take().digest
+
+
+@pytest.mark.parametrize("changes", [{"lock": "sha256:other"}, {"hardware": "z80-scalar"}])
+def test_the_lock_and_the_hardware_are_in_its_digest(changes: dict[str, Any]) -> None:
+    found = take()
+    assert msgspec.structs.replace(found, **changes).digest != found.digest
+
+
+@pytest.mark.parametrize("changes", [{"commit": "another"}, {"dirty": None}])
+def test_the_commit_is_told_but_not_in_its_digest(changes: dict[str, Any]) -> None:
+    found = take()
+    assert msgspec.structs.replace(found, **changes).digest == found.digest
+
+
+def test_a_repository_without_lock_says_so(checkout: Path) -> None:
+    assert checkout.exists()
+    assert take().lock == "none"
+
+
+def test_uncommitted_changes_are_told(checkout: Path) -> None:
+    commit, dirty = git_state()
+    assert (len(commit or ""), dirty) == (40, False)
+    (checkout / "code.py").write_text("TWO = 2\n")
+    assert git_state() == (commit, True)
+    assert take().dirty is True
+    subprocess.run([*GIT, "commit", "-qam", "second"], cwd=checkout, check=True)
+    again, dirty = git_state()
+    assert (again != commit, dirty) == (True, False)
+
+
+def test_a_new_file_counts_as_a_change(checkout: Path) -> None:
+    (checkout / "new.py").write_text("")
+    assert git_state()[1] is True
+
+
+def test_outside_of_a_checkout_nothing_is_claimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fingerprint, "REPOSITORY", tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert git_state() == (None, None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert git_state() == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("flags", "vector"),
+    [({"sse", "avx2", "avx512f"}, "avx512f"), ({"avx2"}, "avx2"), ({"asimd"}, "asimd"), (set(), "scalar")],
+)
+def test_the_hardware_class_is_the_widest_vector_unit(
+    monkeypatch: pytest.MonkeyPatch, flags: set[str], vector: str
+) -> None:
+    monkeypatch.setattr(fingerprint, "_cpu_flags", lambda: frozenset(flags))
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    assert hardware_class() == f"x86_64-{vector}"
