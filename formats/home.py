@@ -85,5 +85,13 @@ class Home(NamedTuple):
 
 
 def current_home() -> Home:
-    """The home that the environment names, or `.roadbed` below the working directory."""
-    return Home(Path(os.environ.get(VARIABLE, ".roadbed")).resolve())
+    """The home that the environment names, or `.roadbed` in the checkout around the working directory.
+
+    `dg` works in a team's folder and `dagster dev` in the checkout's root; both mean the same home.
+    """
+    named = os.environ.get(VARIABLE)
+    if named is not None:
+        return Home(Path(named).resolve())
+    here = Path.cwd()
+    checkout = next((folder for folder in (here, *here.parents) if (folder / "workspace.yaml").is_file()), here)
+    return Home(checkout / ".roadbed")

@@ -12,6 +12,8 @@ __all__ = ["ATTEMPTS", "SUBJECT", "Job", "first_gap", "materialized", "range_tag
 SUBJECT = "roadbed/subject"
 ATTEMPTS = 3
 
+_WILL_RETRY = "dagster/will_retry"
+
 _ACTIVE = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -37,9 +39,11 @@ def request_once(
     active = instance.get_run_records(dg.RunsFilter(job_name=job, statuses=_ACTIVE), limit=1)
     if active:
         return dg.SkipReason(f"run {active[0].dagster_run.run_id[:8]} of {job} is under way")
-    failed = instance.get_runs_count(
-        dg.RunsFilter(job_name=job, tags={SUBJECT: subject}, statuses=[dg.DagsterRunStatus.FAILURE])
-    )
+    about = {SUBJECT: subject}
+    failures = instance.get_runs(dg.RunsFilter(job_name=job, tags=about, statuses=[dg.DagsterRunStatus.FAILURE]))
+    failed = len(failures)
+    if failures and failures[0].tags.get(_WILL_RETRY) == "true":
+        return dg.SkipReason(f"Dagster itself is about to run {job} again for {subject}")
     if failed >= ATTEMPTS:
         return dg.SkipReason(
             f"{job} failed {failed} times for {subject}; mend the cause and re-execute it from its page"

@@ -74,9 +74,7 @@ def test_a_key_that_is_too_long_is_refused_and_nothing_is_written(store: OnlineS
     assert store.get([b"a", b"k" * 511]) == [b"1", b"4"]
 
 
-def test_threads_of_one_process_do_not_hinder_each_other(
-    make: Callable[[Path], OnlineStore], tmp_path: Path
-) -> None:
+def test_threads_of_one_process_do_not_hinder_each_other(make: Callable[[Path], OnlineStore], tmp_path: Path) -> None:
     failures: list[BaseException] = []
 
     def work(number: int) -> None:

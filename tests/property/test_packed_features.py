@@ -49,6 +49,10 @@ def test_two_entities_have_two_keys(entities: list[tuple[str, str]]) -> None:
 
 
 @settings(max_examples=50)
-@given(st.one_of(st.lists(found, min_size=1, max_size=5) for found in (st.booleans(), st.integers(-(2**63), 2**63 - 1), texts)))
+@given(
+    st.one_of(
+        st.lists(found, min_size=1, max_size=5) for found in (st.booleans(), st.integers(-(2**63), 2**63 - 1), texts)
+    )
+)
 def test_a_keys_text_is_what_polars_makes_of_the_column(found: list[bool] | list[int] | list[str]) -> None:
     assert [key_text(value) for value in found] == pl.Series(found).cast(pl.String).to_list()

@@ -202,7 +202,9 @@ def test_the_request_contract_is_derived() -> None:
 def test_a_label_that_leaks_into_the_contract_is_refused_by_the_gate(tmp_path: Path) -> None:
     honest = promotion_case.contract()
     (clean,) = evaluate(promotion_case.case(tmp_path / "honest"), [SignatureEqualsContract()])
-    leaking = msgspec.structs.replace(honest, columns=(*honest.columns[:1], Column(name="late", type="int"), honest.columns[2]))
+    leaking = msgspec.structs.replace(
+        honest, columns=(*honest.columns[:1], Column(name="late", type="int"), honest.columns[2])
+    )
     files = {"contract.json": msgspec.json.encode(leaking)}
     (found,) = evaluate(promotion_case.case(tmp_path / "leaking", files=files), [SignatureEqualsContract()])
     assert (clean.status, found.status, found.blocks) == ("passed", "failed", True)
@@ -219,7 +221,10 @@ DECLARATIONS: dict[str, tuple[dict[str, Any], str]] = {
     "a view twice": ({"views": (WEATHER, WEATHER)}, "wind"),
     "an unknown request column": ({"spine": other(request=("origin", "gate"))}, "gate"),
     "an unknown label": ({"label": Label(OUTCOMES, "delay", timedelta())}, "delay"),
-    "a label of another key": ({"label": Label(whole("o", Weather, ("sky",)), "wind", timedelta()), "views": ()}, "sky"),
+    "a label of another key": (
+        {"label": Label(whole("o", Weather, ("sky",)), "wind", timedelta()), "views": ()},
+        "sky",
+    ),
 }
 
 

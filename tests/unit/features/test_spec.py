@@ -52,7 +52,9 @@ def view(contract: Contract = CONTRACT, keys: tuple[str, ...] = KEYS) -> Feature
 
 
 def rows(*found: tuple[str, int, float | None, str, bool | None, int, int]) -> pl.LazyFrame:
-    schema = dict(zip(CONTRACT.columns, (pl.String, pl.Int64, pl.Float64, pl.String, pl.Boolean, TIME, TIME), strict=True))
+    schema = dict(
+        zip(CONTRACT.columns, (pl.String, pl.Int64, pl.Float64, pl.String, pl.Boolean, TIME, TIME), strict=True)
+    )
     hours = [(*row[:5], *(AT + timedelta(hours=hour) for hour in row[5:])) for row in found]
     return pl.LazyFrame(hours, schema=schema, orient="row")
 

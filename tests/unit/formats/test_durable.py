@@ -25,7 +25,7 @@ def test_a_file_is_made_with_its_folders_and_replaced(tmp_path: Path) -> None:
     write_atomic(path, b"old")
     write_atomic(path, b"")
     assert path.read_bytes() == b""
-    assert os.listdir(path.parent) == ["file"]
+    assert [found.name for found in path.parent.iterdir()] == ["file"]
 
 
 def test_the_mode_is_the_one_asked_for(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "file").mkdir()
     with pytest.raises(OSError, match="file"):
         write_atomic(tmp_path / "file", b"new")
-    assert os.listdir(tmp_path) == ["file"]
+    assert [found.name for found in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.kill

@@ -12,7 +12,11 @@ AT = datetime(2013, 7, 1, 12, tzinfo=UTC)
 
 # Committed once and never computed anew: a change of polars, numpy or the code that moves one of them breaks every lake.
 GOLDEN: dict[str, tuple[pl.DataFrame, tuple[str, ...], str]] = {
-    "integers": (pl.DataFrame({"id": [2, 1], "n": [None, -7]}), ("id",), "sha256:4ced85441163c9ee5d8a4e4b7d5df2e77fe1d9b389c24b3804b7c7fa24f5accb"),
+    "integers": (
+        pl.DataFrame({"id": [2, 1], "n": [None, -7]}),
+        ("id",),
+        "sha256:4ced85441163c9ee5d8a4e4b7d5df2e77fe1d9b389c24b3804b7c7fa24f5accb",
+    ),
     "floats": (
         pl.DataFrame({"id": [1, 2, 3, 4, 5], "x": [0.1, -0.0, float("nan"), None, float("-inf")]}),
         ("id",),
@@ -33,8 +37,16 @@ GOLDEN: dict[str, tuple[pl.DataFrame, tuple[str, ...], str]] = {
         ("id",),
         "sha256:4712cdc871905f8fcb8ad148bf7d9664cb20e1c6f4f448118786339c0a9eeb04",
     ),
-    "no rows": (pl.DataFrame(schema={"id": pl.Int64, "x": pl.Float64}), ("id",), "sha256:f0af099b6162b6a19b518d845407fe495237ffa114efa251d37932b5e0e4e3ba"),
-    "equal keys": (pl.DataFrame({"id": [1, 1, 1], "x": [3.0, None, 2.0]}), ("id",), "sha256:7860f0858b8fc7fa81b89b89cf886111f1d9b234a32828a09ed0dde5e3928aa6"),
+    "no rows": (
+        pl.DataFrame(schema={"id": pl.Int64, "x": pl.Float64}),
+        ("id",),
+        "sha256:f0af099b6162b6a19b518d845407fe495237ffa114efa251d37932b5e0e4e3ba",
+    ),
+    "equal keys": (
+        pl.DataFrame({"id": [1, 1, 1], "x": [3.0, None, 2.0]}),
+        ("id",),
+        "sha256:7860f0858b8fc7fa81b89b89cf886111f1d9b234a32828a09ed0dde5e3928aa6",
+    ),
     "two keys": (
         pl.DataFrame({"origin": ["JFK", "EWR", "JFK"], "hour": [2, 1, 1], "wind": [1.5, 2.5, 3.5]}),
         ("origin", "hour"),
@@ -153,7 +165,9 @@ def test_text_does_not_slide_from_one_row_to_the_next() -> None:
 
 
 def test_rows_of_equal_keys_are_ordered_by_all_columns() -> None:
-    frame = pl.DataFrame({"id": [1] * 40 + [2], "x": [float(n % 5) for n in range(41)], "t": [str(n) for n in range(41)]})
+    frame = pl.DataFrame(
+        {"id": [1] * 40 + [2], "x": [float(n % 5) for n in range(41)], "t": [str(n) for n in range(41)]}
+    )
     digests = {table_digest(frame.sample(fraction=1, shuffle=True, seed=seed), ["id"]) for seed in range(8)}
     assert len(digests) == 1
 

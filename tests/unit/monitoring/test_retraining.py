@@ -34,7 +34,11 @@ def drift(*values: float, first: int = 1) -> tuple[DriftDay, ...]:
 HIGH, LOW = 0.3, 0.1
 
 YES: dict[str, tuple[RetrainingRule, Situation, str]] = {
-    "no model": (RULE, situation(champion_partition=None, champion_cutoff=None, champion_code=None), "no released model"),
+    "no model": (
+        RULE,
+        situation(champion_partition=None, champion_cutoff=None, champion_code=None),
+        "no released model",
+    ),
     "new month": (RULE, situation(partition="2013-05-01"), "cutoff 2013-05-01 is complete, 2013-04-01 is live"),
     "new code": (RULE, situation(code="sha256:2"), "code changed"),
     "age": (RULE, situation(now=CUTOFF + timedelta(days=92, seconds=1)), "seen nothing since 2013-05-01"),
@@ -50,7 +54,11 @@ YES: dict[str, tuple[RetrainingRule, Situation, str]] = {
 
 NOTHING_NEW = "no newer month is complete, code and data are as they were"
 NO: dict[str, tuple[RetrainingRule, Situation, str]] = {
-    "nothing can be trained": (RULE, situation(partition=None, champion_partition=None), "no month of data is complete"),
+    "nothing can be trained": (
+        RULE,
+        situation(partition=None, champion_partition=None),
+        "no month of data is complete",
+    ),
     "already trained": (
         RULE,
         situation(partition="2013-05-01", tried=frozenset({("2013-05-01", "sha256:1")})),
@@ -88,7 +96,9 @@ def test_no_has_a_reason_too(name: str) -> None:
 
 
 def test_all_reasons_are_told() -> None:
-    found = situation(partition="2013-06-01", code="sha256:2", now=CUTOFF + timedelta(days=200), drift=drift(*[HIGH] * 7))
+    found = situation(
+        partition="2013-06-01", code="sha256:2", now=CUTOFF + timedelta(days=200), drift=drift(*[HIGH] * 7)
+    )
     assert [reason.partition(":")[0] for reason in decide(RULE, found).reasons] == [
         "new data",
         "the training code changed since the live model was built",

@@ -140,7 +140,9 @@ def logged(home: Home) -> pl.DataFrame:
 
 @pytest.mark.kill
 @pytest.mark.service
-@pytest.mark.parametrize("failpoint", ["prediction_log.before_ingest", "table.after_commit", "prediction_log.after_ingest"])
+@pytest.mark.parametrize(
+    "failpoint", ["prediction_log.before_ingest", "table.after_commit", "prediction_log.after_ingest"]
+)
 def test_a_killed_ingestion_is_completed_by_a_rerun(home: Home, failpoint: str) -> None:
     spool = home.endpoint(ENDPOINT)
     segment(spool, "1.log", [record(number) for number in range(3)])

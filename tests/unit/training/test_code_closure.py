@@ -13,7 +13,8 @@ from platform_assets.training.code_closure import closure_digest, import_closure
 
 FILES = {
     "lab/__init__.py": "",
-    "lab/model.py": "import json\nimport numpy\nfrom typing import TYPE_CHECKING\n\nfrom lab import helpers\nimport lab.deep.inner\n"
+    "lab/model.py": "import json\nimport numpy\nfrom typing import TYPE_CHECKING\n\n"
+    "from lab import helpers\nimport lab.deep.inner\n"
     "if TYPE_CHECKING:\n    import lab.only_types\nelse:\n    from lab.otherwise import thing\n\n"
     "def train():\n    from lab.lazy import late\n    return late\n",
     "lab/helpers.py": "from lab.constants import ONE as TWO\n",
@@ -25,7 +26,16 @@ FILES = {
     "lab/deep/__init__.py": "",
     "lab/deep/inner.py": "raise RuntimeError('importing runs this, and reading the imports does not')\n",
 }
-EXPECTED = ["lab", "lab.constants", "lab.deep", "lab.deep.inner", "lab.helpers", "lab.lazy", "lab.model", "lab.otherwise"]
+EXPECTED = [
+    "lab",
+    "lab.constants",
+    "lab.deep",
+    "lab.deep.inner",
+    "lab.helpers",
+    "lab.lazy",
+    "lab.model",
+    "lab.otherwise",
+]
 DIGEST = """
 from platform_assets.training.code_closure import closure_digest
 print(closure_digest(["platform_assets.training.fingerprint", "platform_assets.training.spec"]))
@@ -55,7 +65,11 @@ def test_the_closure_is_what_is_imported_directly_or_not(repository: Path) -> No
 
 def test_where_the_closure_starts_is_all_the_same_inside_a_circle(repository: Path) -> None:
     assert repository.exists()
-    assert closure_digest(["lab.model"]) == closure_digest(["lab.constants"]) == closure_digest(["lab.helpers", "lab.model"])
+    assert (
+        closure_digest(["lab.model"])
+        == closure_digest(["lab.constants"])
+        == closure_digest(["lab.helpers", "lab.model"])
+    )
     assert closure_digest(["lab.lazy"]) != closure_digest(["lab.model"])
 
 
