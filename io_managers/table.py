@@ -36,7 +36,7 @@ class TableIOManager(dg.ConfigurableIOManager):
                 "return a mapping from partition key to part, also in a range run",
             )
         self.installation.lake.replace(table_name(context.asset_key), obj)
-        context.add_output_metadata({"dagster/row_count": sum(part.frame.height for part in obj.values())})
+        context.add_output_metadata({"rows written": sum(part.frame.height for part in obj.values())})
 
     @override
     def load_input(self, context: dg.InputContext) -> pl.LazyFrame:

@@ -63,6 +63,11 @@ class Calendar:
         """Days of the calendar that lie in [start, end)."""
         return [key for key in self.days_before(end) if self.start(key) >= start]
 
+    def days_up_to(self, key: str, count: int) -> list[str]:
+        """The last `count` days up to and including day `key`."""
+        days = self.daily.get_partition_keys(current_time=self.day_end(key))
+        return list(days)[-count:]
+
     def require_arrived(self, what: str, end: datetime, now: datetime) -> None:
         """Raise DataError unless `end` has passed by the installation's clock."""
         if end > now:

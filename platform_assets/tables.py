@@ -14,7 +14,7 @@ from io_managers.table import table_name
 from platform_assets.calendar import Calendar
 from platform_assets.contracts.assets import contract_result, markdown_table
 from platform_assets.contracts.spec import Contract
-from platform_assets.contracts.validation import Verdict, validate
+from platform_assets.contracts.validation import RULE, Verdict, validate
 from platform_assets.materialized import Materialized
 from platform_assets.ownership import Owner
 from resources.installation import Installation
@@ -84,13 +84,13 @@ def described(
     """The result of an asset that stores `parts`: digests as data version, rows by partition, a preview."""
     digests = {key: part.digest for key, part in parts.items()}
     for key, part in parts.items():
-        facts = {DIGEST: part.digest, "dagster/partition_row_count": part.frame.height}
+        preview = dg.MetadataValue.md(markdown_table(part.frame.head(_PREVIEW)))
+        facts = {DIGEST: part.digest, "dagster/partition_row_count": part.frame.height, "preview": preview}
         context.add_asset_metadata(facts, partition_key=None if key == WHOLE else key)
-    first = next((part.frame for part in parts.values() if part.frame.height), next(iter(parts.values())).frame)
     return dg.MaterializeResult(
         value=parts,
         data_version=dg.DataVersion(next(iter(digests.values())) if len(digests) == 1 else digest_of(digests)),
-        metadata={**(metadata or {}), "preview": dg.MetadataValue.md(markdown_table(first.head(_PREVIEW)))},
+        metadata=dict(metadata or {}),
         check_results=check_results,
     )
 
@@ -128,6 +128,6 @@ def _set_aside(
     changed = {key: bad for key, bad in parts.items() if bad.frame.height or key in held}
     installation.lake.replace(table_name(side), changed)
     for key, bad in changed.items():
-        sample = dg.MetadataValue.md(markdown_table(bad.frame.head(_PREVIEW)))
+        sample = dg.MetadataValue.md(markdown_table(bad.frame.head(_PREVIEW).select(RULE, pl.exclude(RULE))))
         metadata: dict[str, Any] = {"dagster/row_count": bad.frame.height, "sample": sample}
         context.log_event(dg.AssetMaterialization(side, partition=None if key == WHOLE else key, metadata=metadata))

@@ -27,11 +27,17 @@ def contract_result(key: dg.AssetKey, verdict: Verdict) -> dg.AssetCheckResult:
         "rows set aside": verdict.bad.height,
     }
     if verdict.bad.height:
-        metadata["broken rules"] = dg.MetadataValue.json(verdict.broken)
         metadata["sample"] = dg.MetadataValue.md(markdown_table(verdict.sample))
     passed = verdict.bad.is_empty()
+    rules = ", ".join(f"{rule} ({count})" for rule, count in verdict.broken.items())
+    told = "every row keeps the contract" if passed else f"{verdict.bad.height} rows are set aside: {rules}"
     return dg.AssetCheckResult(
-        asset_key=key, check_name=CHECK, passed=passed, severity=dg.AssetCheckSeverity.WARN, metadata=metadata
+        asset_key=key,
+        check_name=CHECK,
+        passed=passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=told,
+        metadata=metadata,
     )
 
 

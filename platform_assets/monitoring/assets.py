@@ -23,6 +23,9 @@ from resources.lake import Part
 
 DRIFT_CHECK = "drift"
 DRIFT_KEY = ("day", "column")
+# A week, because a day has one weekday: its calendar would always seem to have drifted.
+WINDOW = 7
+_TRAILING = dg.TimeWindowPartitionMapping(start_offset=1 - WINDOW, allow_nonexistent_upstream_partitions=True)
 
 _SCHEMA = {"day": pl.String, "column": pl.String, "psi": pl.Float64, "rows": pl.Int64, "bundle": pl.String}
 
@@ -73,7 +76,9 @@ def drift_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
         profile = decode_profile((folder / "payload" / "profile.json").read_bytes())
         columns = [column.name for column in read_contract(folder).columns]
         days = {
-            day: _drift_of(installation, [predictions, log], day, columns, profile, bundle)
+            day: _drift_of(
+                installation, [predictions, log], day, owner.calendar.days_up_to(day, WINDOW), columns, profile, bundle
+            )
             for day in context.partition_keys
         }
         parts = {day: Part(rows, table_digest(rows, DRIFT_KEY)) for day, rows in days.items()}
@@ -81,8 +86,8 @@ def drift_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
 
     return dg.asset(
         key=key,
-        deps=[predictions, log],
-        description="PSI of each feature of a day's questions against the released model's reference profile.",
+        deps=[dg.AssetDep(source, partition_mapping=_TRAILING) for source in (predictions, log)],
+        description="PSI of each feature of the last seven days' questions against the released model's reference profile.",
         group_name=model.name,
         owners=[owner.contact],
         kinds={"polars", "deltalake"},
@@ -101,12 +106,13 @@ def _drift_of(
     installation: Installation,
     tables: list[dg.AssetKey],
     day: str,
+    window: list[str],
     columns: list[str],
     profile: ReferenceProfile,
     bundle: str,
 ) -> pl.DataFrame:
-    names = [table_name(key) for key in tables if day in installation.lake.digests(table_name(key))]
-    frames = [installation.lake.scan(name, [day]).select(columns).collect() for name in names]
+    held = {name: [d for d in window if d in installation.lake.digests(name)] for name in map(table_name, tables)}
+    frames = [installation.lake.scan(name, days).select(columns).collect() for name, days in held.items() if days]
     asked = pl.concat(frames, how="vertical_relaxed") if frames else pl.DataFrame()
     found = psi(profile, asked) if asked.height else {}
     rows = [(day, column, value, asked.height, bundle) for column, value in found.items()]
@@ -120,6 +126,7 @@ def _verdict(key: dg.AssetKey, model: Model, drift: pl.DataFrame) -> dg.AssetChe
         asset_key=key,
         check_name=DRIFT_CHECK,
         passed=worst <= model.retraining.drift_psi,
+        description=f"the greatest PSI is {worst:.3f}; {model.retraining.drift_psi} is the limit",
         severity=dg.AssetCheckSeverity.WARN,
         metadata={
             "greatest PSI": worst,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from formats.profile import NumericProfile, ReferenceProfile, TextProfile
 
 BINS = 16
+COMMON = 0.01  # share of the training rows from which a text value has a bin of its own
 
 _LEAST = 1e-4  # share that an empty bin counts as, so that one row in it is not infinitely surprising
 
@@ -67,10 +68,15 @@ def _text_histograms(
     expected: Mapping[str, int], missing: int, values: pl.Series
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     actual = _texts(values)
-    names = sorted({*expected, *actual})
-    ours = [float(expected.get(name, 0)) for name in names]
-    theirs = [float(actual.get(name, 0)) for name in names]
+    # Rare values share one bin: hundreds of nearly empty ones would drift by chance alone.
+    common = sorted(name for name, count in expected.items() if count >= COMMON * sum(expected.values()))
+    ours, theirs = _binned(expected, common), _binned(actual, common)
     return np.array([*ours, missing], float), np.array([*theirs, values.null_count()], float)
+
+
+def _binned(counts: Mapping[str, int], common: list[str]) -> list[float]:
+    named = [float(counts.get(name, 0)) for name in common]
+    return [*named, float(sum(counts.values())) - sum(named)]
 
 
 def _psi(expected: NDArray[np.float64], actual: NDArray[np.float64]) -> float:

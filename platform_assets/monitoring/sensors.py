@@ -1,9 +1,13 @@
 """Retraining by itself: the decision is a ledger entry with its reasons, also when it is no; a yes starts one run."""
 
+import contextlib
+from collections.abc import Iterator
+
 import dagster as dg
 import msgspec
 import polars as pl
 
+from formats.errors import LedgerError
 from platform_assets.monitoring.retraining import DriftDay, RetrainingDecision, Situation, decide
 from platform_assets.ownership import Owner
 from platform_assets.promotion.candidate import Candidate, candidate_of
@@ -43,11 +47,7 @@ def retraining(owner: Owner, model: Model) -> tuple[Job, dg.SensorDefinition]:
 
 def look(instance: dg.DagsterInstance, installation: Installation, owner: Owner, model: Model) -> Situation:
     """What the decision rests on, as of now."""
-    candidates = [
-        candidate_of(entry)
-        for entry in installation.ledger.entries("candidate")
-        if entry.inputs.get("model") == model.path(owner.team)
-    ]
+    candidates = list(_candidates(installation, model.path(owner.team)))
     live = find_live_release(installation, model.endpoint(owner.team))
     champion = _newest(candidates, live.bundle) if live is not None else None
     return Situation(
@@ -90,6 +90,14 @@ def record(
     installation.ledger.append(
         kind="retraining", subject=model.path(owner.team), inputs=grounds, body=body, actor="sensor", at=situation.now
     )
+
+
+def _candidates(installation: Installation, model: str) -> Iterator[Candidate]:
+    for entry in installation.ledger.entries("candidate"):
+        if entry.inputs.get("model") == model:
+            # One that another version wrote cannot be read; it is no reason never to train again.
+            with contextlib.suppress(LedgerError):
+                yield candidate_of(entry)
 
 
 def _newest(candidates: list[Candidate], bundle: str) -> Candidate | None:

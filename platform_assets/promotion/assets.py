@@ -25,7 +25,7 @@ from platform_assets.promotion.records import Release
 from platform_assets.promotion.sensors import runs_out, undecided
 from platform_assets.promotion.spec import AnyGate, GateResult
 from platform_assets.team import Model
-from platform_assets.training.plots import reliability_plot, roc_plot
+from platform_assets.training.plots import reliability_plot, reliability_sketch, roc_plot, roc_sketch
 from platform_assets.training.record import TrainingRecord
 from resources.experiment_tracking import ExperimentTracking
 from resources.installation import Installation
@@ -229,8 +229,10 @@ def _pictures(candidate: Candidate, judgement: Judgement, results: tuple[GateRes
         "auc": judgement.metrics["auc"],
         "figures": dg.MetadataValue.md(markdown_table(rounded)),
         "gates": dg.MetadataValue.md(markdown_table(_gate_table(results))),
-        "roc": dg.MetadataValue.md(roc_plot(judgement.label, judgement.scores)),
-        "calibration": dg.MetadataValue.md(reliability_plot(judgement.reliability)),
+        "roc": dg.MetadataValue.md(roc_sketch(judgement.label, judgement.scores)),
+        "calibration": dg.MetadataValue.md(reliability_sketch(judgement.reliability)),
+        "roc, large": dg.MetadataValue.md(roc_plot(judgement.label, judgement.scores)),
+        "calibration, large": dg.MetadataValue.md(reliability_plot(judgement.reliability)),
     }
     for column, table in judgement.slices.items():
         shown[f"by {column}"] = dg.MetadataValue.md(markdown_table(table.with_columns(pl.selectors.float().round(4))))
@@ -238,8 +240,11 @@ def _pictures(candidate: Candidate, judgement: Judgement, results: tuple[GateRes
 
 
 def _gate_table(results: tuple[GateResult, ...]) -> pl.DataFrame:
-    rows = [(r.name, r.status, r.value, r.threshold, r.margin, r.message) for r in results]
-    return pl.DataFrame(rows, schema=["gate", "status", "value", "threshold", "margin", "message"], orient="row")
+    rows = [(r.name, r.origin, r.status, r.value, r.threshold, r.margin, r.message) for r in results]
+    table = pl.DataFrame(
+        rows, schema=["gate", "asked by", "status", "value", "threshold", "margin", "message"], orient="row"
+    )
+    return table.with_columns(pl.selectors.float().round(4))
 
 
 def _check(key: dg.AssetKey, name: str, found: GateResult) -> dg.AssetCheckResult:
@@ -253,7 +258,7 @@ def _check(key: dg.AssetKey, name: str, found: GateResult) -> dg.AssetCheckResul
         passed=found.status != "failed",
         severity=dg.AssetCheckSeverity.ERROR if found.severity == "block" else dg.AssetCheckSeverity.WARN,
         description=f"{found.status}: {found.message}",
-        metadata={**metadata, "status": found.status, "message": found.message},
+        metadata={**metadata, "status": found.status},
     )
 
 

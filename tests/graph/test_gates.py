@@ -33,7 +33,7 @@ def test_red_gate_is_red_in_the_catalog_and_nothing_is_released(refused: SmallRo
     assert result.success, "a refused candidate is a fact, not a failed run"
     assert not result.asset_materializations_for_node("aviation__departure_delay__prod__endpoint")
     assert nothing_is_released(refused)
-    decisions = [entry for entry in refused.installation.ledger.entries("decision")]
+    decisions = list(refused.installation.ledger.entries("decision"))
     assert [entry.body["verdict"] for entry in decisions] == ["refused"]
     assert UNREACHABLE.name in str(decisions[0].body["reasons"])
 

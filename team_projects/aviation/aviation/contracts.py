@@ -194,7 +194,9 @@ class Departures(pa.DataFrameModel):
     origin: str = _origin()
     prediction_time: Instant = _time("60 minutes before the planned departure")
     dest: str = pa.Field(str_length={"min_value": 3, "max_value": 3}, metadata={"description": "airport of arrival"})
-    service: str = pa.Field(nullable=True, metadata={"description": "carrier and flight number, as B6371; unknown if not given"})
+    service: str = pa.Field(
+        nullable=True, metadata={"description": "carrier and flight number, as B6371; unknown if not given"}
+    )
     departure_minute: int = pa.Field(ge=0, le=1440, metadata={"unit": "minutes after New York's midnight"})
     departure_hour: int = pa.Field(ge=0, le=24, metadata={"unit": "hour of the day in New York"})
     weekday: int = pa.Field(ge=1, le=7, metadata={"unit": "ISO weekday in New York"})
