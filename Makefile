@@ -12,7 +12,7 @@ TEAMS := $(subst $(EMPTY) $(EMPTY),:,$(wildcard team_projects/*))
 
 QUICK := not (slow or service or browser or kill or attack)
 
-.PHONY: help environment up down status test test-full lint lock bench clean
+.PHONY: help environment up down status test test-full status-table lint lock bench clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -30,10 +30,13 @@ status: environment ## what runs, what is served, what failed
 	@$(ROADBED) status
 
 test: environment ## unit, contract, graph and property tests; ten minutes on two cores
-	$(PYTEST) -n 2 --dist loadfile -m "$(QUICK)" tests
+	$(PYTEST) -n 2 --dist loadfile --junitxml=.test-results/quick.xml -m "$(QUICK)" tests
 
 test-full: environment ## services, browser, kills, attacks, and what is slow
-	$(PYTEST) -m "not ($(QUICK))" tests
+	$(PYTEST) --junitxml=.test-results/full.xml -m "not ($(QUICK))" tests
+
+status-table: ## write the README's status table from the results of both
+	.venv/bin/python -m tests.status_table
 
 lint: environment ## style, types, imports, the generated workspace
 	.venv/bin/ruff check .
@@ -45,10 +48,10 @@ lint: environment ## style, types, imports, the generated workspace
 lock: environment ## compile requirements.lock again
 	deploy/local/lock.sh
 
-bench: environment ## run one benchmark: make bench NAME=point_in_time
-	@test -n "$(NAME)" || { echo "error: say which, for example make bench NAME=point_in_time; there are:"; \
-	  ls benchmarks/*.py | xargs -n1 basename | sed 's/\.py$$/  /' ; exit 2; }
-	.venv/bin/python benchmarks/$(NAME).py
+bench: environment ## run one benchmark: make bench NAME=road
+	@test -n "$(NAME)" || { echo "error: say which, for example make bench NAME=road; there are:"; \
+	  ls benchmarks/[a-z]*.py | grep -v report | xargs -n1 basename | sed 's/\.py$$/  /' ; exit 2; }
+	PYTHONPATH=.:$(TEAMS) .venv/bin/python -W ignore -m benchmarks.$(NAME)
 
 clean: ## remove caches; neither the environment nor the state
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist build .tmp_dagster_home_*

@@ -51,7 +51,7 @@ def test_every_sensor_is_on_and_described() -> None:
         assert sensor.description or sensor.name == "automation", sensor.name
 
 
-def test_online_store_follows_new_features(tmp_path: object) -> None:
+def test_online_store_follows_new_features() -> None:
     defs = aviation(None)
     instance = dg.DagsterInstance.ephemeral()
     store = dg.AssetKey(["aviation", "online_store"])

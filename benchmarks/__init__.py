@@ -1,0 +1,1 @@
+"""Figures against peers and floors; run by `make bench NAME=<name>`."""

@@ -1,0 +1,109 @@
+"""The road: what the platform adds to bare Dagster in loading and in a step, and where the time of a first journey goes.
+
+make bench NAME=road        with ROADBED_HOME naming an installation after `make up`, the journey's stages are reported too
+"""
+
+import dataclasses
+import os
+from datetime import date
+
+import dagster as dg
+import pandera.polars as pa
+import polars as pl
+from aviation.team import DEPARTURE_DELAY, TEAM
+
+from benchmarks.report import Row, compared, interleaved, write
+from formats.home import VARIABLE, current_home
+from platform_assets.calendar import Calendar
+from platform_assets.code_location import team_definitions
+from platform_assets.contracts.spec import Contract
+from platform_assets.features.assets import raw_table_assets
+from platform_assets.features.spec import RawTable
+from platform_assets.ownership import Owner
+from resources.installation import Installation
+
+STEPS = 20
+
+
+class Tiny(pa.DataFrameModel):
+    """One column."""
+
+    key: int
+
+
+def team(models: int) -> dg.Definitions:
+    """A location of so many models."""
+    named = tuple(dataclasses.replace(DEPARTURE_DELAY, name=f"model_{number}") for number in range(models))
+    defs = team_definitions(dataclasses.replace(TEAM, models=named))
+    defs.get_repository_def()
+    return defs
+
+
+def bare(like: dg.Definitions) -> dg.Definitions:
+    """Bare Dagster assets with the same keys, dependencies, partitions and checks."""
+    graph = like.resolve_asset_graph()
+    assets = [_bare_asset(key, graph.get(key)) for key in graph.get_all_asset_keys()]
+    defs = dg.Definitions(assets=assets)
+    defs.get_repository_def()
+    return defs
+
+
+def _bare_asset(key: dg.AssetKey, node: object) -> dg.AssetsDefinition:
+    checks = [dg.AssetCheckSpec(check.name, asset=key) for check in node.check_keys]  # type: ignore[attr-defined]
+    deps = [dg.AssetDep(parent, partition_mapping=dg.AllPartitionMapping()) for parent in node.parent_keys]  # type: ignore[attr-defined]
+
+    @dg.asset(key=key, deps=deps, check_specs=checks, partitions_def=node.partitions_def)  # type: ignore[attr-defined]
+    def body() -> dg.MaterializeResult: ...
+
+    return body
+
+
+def loading(models: int, target: float) -> Row:
+    """Building a location of so many models against bare definitions of as many assets and checks."""
+    like = team(models)
+    subjects = {"ours": lambda: team(models), "peer": lambda: bare(like)}
+    return compared(f"definitions of {models} models", interleaved(subjects, rounds=3), target)
+
+
+def stepping(target: float) -> Row:
+    """A step of a raw table without I/O against a bare asset step."""
+    owner = Owner("bench", "team:bench", Calendar("UTC", date(2013, 1, 1), date(2013, 1, 2)))
+    frame = pl.LazyFrame({"key": [1]})
+    tables = [RawTable(f"t{n}", Contract(Tiny, ("key",)), "tiny", read_whole=lambda: frame) for n in range(STEPS)]
+    ours = [raw_table_assets(owner, table)[0] for table in tables]
+    plain = [dg.asset(name=f"t{n}")(lambda: None) for n in range(STEPS)]
+    resources = {"installation": Installation(), "tables": dg.mem_io_manager}
+
+    def run(assets: list[object], bound: dict[str, object]) -> None:
+        with dg.DagsterInstance.ephemeral() as instance:
+            assert dg.materialize(assets, resources=bound, instance=instance).success  # type: ignore[arg-type]
+
+    subjects = {"ours": lambda: run(ours, resources), "peer": lambda: run(plain, {})}  # type: ignore[arg-type]
+    return compared("a step without I/O", interleaved(subjects), target, per=STEPS)
+
+
+def journey() -> list[Row]:
+    """Wall seconds of each stage of the first journey, and the share of its runs that is not spent in steps."""
+    if VARIABLE not in os.environ:
+        return []
+    os.environ["DAGSTER_HOME"] = str(current_home().dagster)
+    rows, inside, total = [], 0.0, 0.0
+    with dg.DagsterInstance.get() as instance:
+        for record in instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS]), ascending=True):
+            steps = instance.get_run_step_stats(record.dagster_run.run_id)
+            spent = sum((step.end_time or 0) - (step.start_time or 0) for step in steps)
+            inside, total = inside + spent, total + (record.end_time or 0) - record.create_timestamp.timestamp()
+            rows += [_stage(record.dagster_run.job_name, step) for step in steps]
+    share = Row(figure="share of the runs that is process start and Dagster", unit="share", ours=1 - inside / total)
+    return [*rows, share] if total else []
+
+
+def _stage(job: str, step: "dg._core.execution.stats.RunStepKeyStatsSnapshot") -> Row:  # type: ignore[name-defined]
+    return Row(figure=f"{job}: {step.step_key}", unit="wall s", ours=(step.end_time or 0) - (step.start_time or 0))
+
+
+if __name__ == "__main__":
+    import logging
+
+    logging.getLogger("dagster").setLevel(logging.ERROR)
+    write("road", [loading(1, 1.5), loading(100, 1.5), stepping(1.5), *journey()])

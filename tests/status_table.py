@@ -1,0 +1,86 @@
+"""The README's status table, from test results: what works, what works on a stand-in, what was not run here.
+
+python -m tests.status_table        after `make test` and `make test-full`, which leave their results in .test-results/
+"""
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / ".test-results"
+README = ROOT / "README.md"
+MARKS = ("<!-- status:begin -->", "<!-- status:end -->")
+
+
+class Feature(NamedTuple):
+    """A thing that a reader may rely on, the modules of the tests that hold it, and what stands in for the real thing."""
+
+    what: str
+    tests: tuple[str, ...]
+    stand_in: str = ""
+
+
+FEATURES = (
+    Feature("Digests, signatures, bundle and release formats", ("tests.unit.formats", "tests.property")),
+    Feature("Contracts: block, quarantine", ("tests.unit.contracts",)),
+    Feature("Feature views, point-in-time join, training sets", ("tests.unit.features", "tests.unit.datasets")),
+    Feature("The flights: sources, views, network", ("tests.unit.aviation",)),
+    Feature("Lake, bundle store, online store (Delta, files, LMDB)", ("tests.contract",)),
+    Feature("Asset graph, gates and every way round them", ("tests.graph",)),
+    Feature("Ledger, promotion authority, attacks", ("tests.integration.test_authority", "tests.unit.promotion")),
+    Feature(
+        "Endpoint: server, hot swap, supervisor",
+        ("tests.integration.test_endpoint_server", "tests.integration.test_supervisor"),
+    ),
+    Feature("kill -9 at every failpoint", ("tests.integration.test_kills",)),
+    Feature(
+        "MLflow runs always end; orphans are reaped",
+        ("tests.integration.test_experiment_tracking", "tests.integration.test_reaper"),
+    ),
+    Feature("`roadbed up` and `down`", ("tests.integration.test_up_down",)),
+    Feature("The Dagster UI in a browser", ("tests.e2e",)),
+    Feature("Kubernetes, Postgres, Redis, S3", ()),
+)
+
+
+def table(cases: dict[str, str]) -> str:
+    """The table in markdown. `cases` maps `module.test` to passed, failed or skipped."""
+    rows = [f"| {feature.what} | {verdict(feature, cases)} |" for feature in FEATURES]
+    return "\n".join(["| what | status |", "|---|---|", *rows])
+
+
+def verdict(feature: Feature, cases: dict[str, str]) -> str:
+    """What the results say about `feature`."""
+    if not feature.tests:
+        return "not built yet"
+    mine = [outcome for name, outcome in cases.items() if name.startswith(feature.tests)]
+    if not mine:
+        return "not run here"
+    if "failed" in mine:
+        return f"FAILS: {mine.count('failed')} of {len(mine)} tests"
+    works = f"works on a stand-in: {feature.stand_in}" if feature.stand_in else "works"
+    return f"{works} ({mine.count('passed')} tests)"
+
+
+def outcomes(files: Iterable[Path]) -> dict[str, str]:
+    """Outcome by test, from JUnit files."""
+    found: dict[str, str] = {}
+    for file in files:
+        for case in ET.parse(file).getroot().iter("testcase"):  # noqa: S314 our own test runner wrote it
+            kinds = {child.tag for child in case}
+            outcome = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
+            found[f"{case.get('classname')}.{case.get('name')}"] = outcome
+    return found
+
+
+def written(readme: str, status: str) -> str:
+    """The README with `status` between its marks."""
+    begin, end = map(re.escape, MARKS)
+    return re.sub(f"{begin}.*?{end}", lambda _: f"{MARKS[0]}\n{status}\n{MARKS[1]}", readme, flags=re.DOTALL)
+
+
+if __name__ == "__main__":
+    README.write_text(written(README.read_text(), table(outcomes(sorted(RESULTS.glob("*.xml"))))))
