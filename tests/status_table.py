@@ -23,6 +23,8 @@ class Feature(NamedTuple):
     stand_in: str = ""
 
 
+_RUN = "tests.integration"
+
 FEATURES = (
     Feature("Digests, signatures, bundle and release formats", ("tests.unit.formats", "tests.property")),
     Feature("Contracts: block, quarantine", ("tests.unit.contracts",)),
@@ -31,15 +33,10 @@ FEATURES = (
     Feature("Lake, bundle store, online store (Delta, files, LMDB)", ("tests.contract",)),
     Feature("Asset graph, gates and every way round them", ("tests.graph",)),
     Feature("Ledger, promotion authority, attacks", ("tests.integration.test_authority", "tests.unit.promotion")),
-    Feature(
-        "Endpoint: server, hot swap, supervisor",
-        ("tests.integration.test_endpoint_server", "tests.integration.test_supervisor"),
-    ),
+    Feature("Endpoint: server, hot swap, supervisor", (f"{_RUN}.test_endpoint_server", f"{_RUN}.test_supervisor")),
     Feature("kill -9 at every failpoint", ("tests.integration.test_kills",)),
-    Feature(
-        "MLflow runs always end; orphans are reaped",
-        ("tests.integration.test_experiment_tracking", "tests.integration.test_reaper"),
-    ),
+    Feature("MLflow runs always end; orphans are reaped", (f"{_RUN}.test_experiment_tracking", f"{_RUN}.test_reaper")),
+    Feature("Bad data and bad days", ("tests.graph.test_bad_data", f"{_RUN}.test_bad_days")),
     Feature("`roadbed up` and `down`", ("tests.integration.test_up_down",)),
     Feature("The Dagster UI in a browser", ("tests.e2e",)),
     Feature("Kubernetes, Postgres, Redis, S3", ()),

@@ -125,7 +125,8 @@ class LocalAuthority(Authority):
 
 def _environment() -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("TMPDIR", VARIABLE) if name in os.environ}
-    return {"PATH": os.defpath, "LANG": "C.UTF-8", **kept}
+    # One thread, as in the runs: two that wait for each other on a busy machine are slower than one.
+    return {"PATH": os.defpath, "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", **kept}
 
 
 def _raised(refusal: Refusal) -> RoadbedError:
