@@ -10,6 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.page import write_page
+
 RESULTS = Path(__file__).with_name("results")
 PACKAGES = ("dagster", "polars", "torch", "onnxruntime", "mlflow", "pandera", "deltalake")
 
@@ -62,5 +64,6 @@ def write(name: str, rows: list[Row]) -> None:
     document = {"machine": machine, "versions": {p: version(p) for p in PACKAGES}, "rows": msgspec.to_builtins(rows)}
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=2) + "\n")
+    write_page(RESULTS)
     for row in rows:
         print(json.dumps({key: value for key, value in msgspec.to_builtins(row).items() if value is not None}))

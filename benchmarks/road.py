@@ -83,23 +83,20 @@ def stepping(target: float) -> Row:
 
 
 def journey() -> list[Row]:
-    """Wall seconds of each stage of the first journey, and the share of its runs that is not spent in steps."""
+    """The share of each stage in the runs of the first journey, and of what is spent outside of steps."""
     if VARIABLE not in os.environ:
         return []
     os.environ["DAGSTER_HOME"] = str(current_home().dagster)
-    rows, inside, total = [], 0.0, 0.0
+    stages: dict[str, float] = {}
+    total = 0.0
     with dg.DagsterInstance.get() as instance:
         for record in instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS]), ascending=True):
-            steps = instance.get_run_step_stats(record.dagster_run.run_id)
-            spent = sum((step.end_time or 0) - (step.start_time or 0) for step in steps)
-            inside, total = inside + spent, total + (record.end_time or 0) - record.create_timestamp.timestamp()
-            rows += [_stage(record.dagster_run.job_name, step) for step in steps]
-    share = Row(figure="share of the runs that is process start and Dagster", unit="share", ours=1 - inside / total)
-    return [*rows, share] if total else []
-
-
-def _stage(job: str, step: "dg._core.execution.stats.RunStepKeyStatsSnapshot") -> Row:  # type: ignore[name-defined]
-    return Row(figure=f"{job}: {step.step_key}", unit="wall s", ours=(step.end_time or 0) - (step.start_time or 0))
+            total += (record.end_time or 0) - record.create_timestamp.timestamp()
+            for step in instance.get_run_step_stats(record.dagster_run.run_id):
+                spent = (step.end_time or 0) - (step.start_time or 0)
+                stages[step.step_key] = stages.get(step.step_key, 0.0) + spent
+    stages["process start and Dagster, outside of steps"] = total - sum(stages.values())
+    return [Row(figure=name, unit="share of the runs", ours=spent / total) for name, spent in stages.items()]
 
 
 if __name__ == "__main__":

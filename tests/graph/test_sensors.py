@@ -1,0 +1,76 @@
+"""The sensors on a real short road: what they ask for, and what they say when they ask for nothing."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+import pytest
+from aviation.team import TEAM
+
+from tests.support.small_road import CUTOFF, DEPARTURE_DELAY, NOW, SmallRoad
+
+pytestmark = pytest.mark.slow
+
+
+def tick(road: SmallRoad, name: str) -> dg.RunRequest | str:
+    """The run that the sensor asks for, or why it asks for none."""
+    sensor = next(sensor for sensor in road.defs.sensors or () if sensor.name == name)
+    assert isinstance(sensor, dg.SensorDefinition)
+    context = dg.build_sensor_context(
+        instance=road.instance, resources={"installation": road.installation}, definitions=road.defs
+    )
+    data = sensor.evaluate_tick(context)
+    if data.run_requests:
+        return data.run_requests[0]
+    return str(data.skip_message)
+
+
+def test_arrivals_follow_the_clock(refused: SmallRoad) -> None:
+    first = tick(refused, "aviation_arrivals")
+    assert isinstance(first, dg.RunRequest), "the whole tables were never loaded"
+    assert first.job_name == "aviation_whole_tables"
+    assert refused.run("aviation_whole_tables").success
+    assert "are in (last: 2013-02-28)" in str(tick(refused, "aviation_arrivals"))
+    refused.set_clock(datetime(2013, 3, 2, 6, tzinfo=UTC))
+    one = tick(refused, "aviation_arrivals")
+    assert isinstance(one, dg.RunRequest)
+    assert one.partition_key == "2013-03-01"
+    refused.set_clock(datetime(2013, 3, 4, 6, tzinfo=UTC))
+    more = tick(refused, "aviation_arrivals")
+    assert isinstance(more, dg.RunRequest)
+    assert more.tags["dagster/asset_partition_range_start"] == "2013-03-01"
+    assert more.tags["dagster/asset_partition_range_end"] == "2013-03-03"
+
+
+def test_retraining_says_no_with_its_reason_in_the_ledger_once(refused: SmallRoad) -> None:
+    name = f"{DEPARTURE_DELAY.name}_retraining"
+    said = tick(refused, name)
+    assert said == tick(refused, name)
+    assert f"cutoff {CUTOFF} was already trained with this code" in str(said)
+    entries = list(refused.installation.ledger.entries("retraining"))
+    assert len(entries) == 1, "the same decision on the same grounds is one entry"
+    assert entries[0].body["train"] is False
+
+
+def test_retraining_says_yes_when_a_month_is_complete(refused: SmallRoad) -> None:
+    refused.set_clock(datetime(2013, 4, 1, 5, tzinfo=UTC))
+    for view in TEAM.views:
+        days = TEAM.calendar.days_between(NOW, datetime(2013, 4, 1, 5, tzinfo=UTC))
+        for day in days:
+            key = dg.AssetKey([TEAM.name, view.name])
+            refused.instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=day))
+    asked = tick(refused, f"{DEPARTURE_DELAY.name}_retraining")
+    assert isinstance(asked, dg.RunRequest)
+    assert asked.partition_key == "2013-02-01"
+    assert "no released model" in asked.tags["roadbed/reasons"]
+
+
+def test_promotion_asks_once_and_a_refused_candidate_stays_decided(refused: SmallRoad) -> None:
+    asked = tick(refused, "departure_delay_prod")
+    assert isinstance(asked, dg.RunRequest)
+    assert refused.promote().success
+    assert "no evaluated candidate waits" in str(tick(refused, "departure_delay_prod"))
+
+
+def test_predictions_wait_for_a_live_release(refused: SmallRoad) -> None:
+    assert "no live release yet" in str(tick(refused, "departure_delay_daily"))
+    assert "no closed segment" in str(tick(refused, "departure_delay_prediction_log"))
