@@ -124,6 +124,8 @@ def _set_aside(
     """Bad rows of these days replace those of an earlier run; a clean day leaves no side table behind it."""
     side = quarantine_key(context.asset_key)
     held = installation.lake.digests(table_name(side))
+    if verdict.bad.is_empty() and not held:
+        return
     parts = _split(context, verdict.bad, part, contract)
     changed = {key: bad for key, bad in parts.items() if bad.frame.height or key in held}
     installation.lake.replace(table_name(side), changed)

@@ -1,5 +1,7 @@
 """A contract in Dagster's words: the catalog's column schema, and the check that shows its verdict."""
 
+from functools import cache
+
 import dagster as dg
 import polars as pl
 
@@ -10,6 +12,7 @@ from platform_assets.contracts.validation import Verdict
 CHECK = "contract"
 
 
+@cache
 def column_schema(contract: Contract) -> dg.TableSchema:
     """The columns as Dagster's catalog shows them, with units, bounds and classification."""
     return dg.TableSchema(columns=[_table_column(contract, name) for name in contract.columns])

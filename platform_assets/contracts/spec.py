@@ -14,7 +14,7 @@ _BOUNDS = {"greater_than_or_equal_to", "less_than_or_equal_to", "in_range", "isi
 Outcome = Literal["block", "quarantine"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Contract:
     """A table's contract, version `version`.
 

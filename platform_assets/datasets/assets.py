@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import dagster as dg
@@ -130,6 +131,7 @@ def _lineage(owner: Owner, dataset: TrainingSet) -> dg.TableColumnLineage:
     return dg.TableColumnLineage(deps)
 
 
+@cache
 def _schema(dataset: TrainingSet) -> dg.TableSchema:
     def columns(contract: Contract, names: tuple[str, ...]) -> list[dg.TableColumn]:
         return [column for column in column_schema(contract).columns if column.name in names]

@@ -3,6 +3,7 @@
 Mandatory gates always run with the policy's own numbers; what a team declares comes on top and can only ask for more.
 """
 
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -26,6 +27,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return digest_of(msgspec.to_builtins(self))
 
 
+@cache
 def load_policy(environment: str) -> Policy:
     """The installed policy of `environment`. Raises DeclarationError if there is none or it cannot be understood."""
     known = {path.name: path for path in (resources.files("platform_assets.promotion") / "policies").iterdir()}
