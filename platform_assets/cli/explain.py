@@ -1,15 +1,20 @@
 """`roadbed explain`: what led to a prediction, a release, a model or a table, each link verified as it is printed."""
 
+import time
 from typing import Annotated
 
 import msgspec
 import typer
 
+from formats.errors import DataError
 from formats.home import Home
 from platform_assets.cli.site import find_site
 from platform_assets.promotion.explanation import Link
 from platform_assets.promotion.explanation import explain as chain_of
 from resources.installation import installation_at
+
+_UUID_LENGTH = 36
+_ON_ITS_WAY_SECONDS = 3.0
 
 _MARKS = {True: "verified", False: "BROKEN", None: ""}
 
@@ -19,7 +24,7 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print the chain as JSON.")] = False,
 ) -> None:
     """Say why: the chain from a prediction back to raw tables, code and data."""
-    links = chain_of(installation_at(find_site(None).home), subject)
+    links = _found(find_site(None).home, subject)
     typer.echo(msgspec.json.encode(links) if json else text_of(links))
     if any(link.verified is False for link in links):
         raise typer.Exit(2)
@@ -27,7 +32,19 @@ def command(
 
 def explain(home: Home, subject: str) -> str:
     """The chain from `subject` back to raw data, as text. Raises DataError when the home does not know it."""
-    return text_of(chain_of(installation_at(home), subject))
+    return text_of(_found(home, subject))
+
+
+def _found(home: Home, subject: str) -> tuple[Link, ...]:
+    """The chain; a prediction that was answered this moment is on its way to the spool for up to a second."""
+    deadline = time.monotonic() + _ON_ITS_WAY_SECONDS
+    while True:
+        try:
+            return chain_of(installation_at(home), subject)
+        except DataError:
+            if len(subject) != _UUID_LENGTH or time.monotonic() >= deadline:
+                raise
+            time.sleep(0.2)
 
 
 def text_of(links: tuple[Link, ...]) -> str:
