@@ -87,7 +87,7 @@ def _dataset_asset(  # each argument is one facet of the catalog's entry
         group_name=model,
         owners=[owner.contact],
         kinds={"polars", "deltalake"},
-        metadata={"dagster/column_schema": _schema(dataset)},
+        metadata={"dagster/column_schema": dataset_schema(dataset)},
         partitions_def=owner.calendar.monthly,
         freshness_policy=FRESHNESS,
         io_manager_key="tables",
@@ -132,7 +132,8 @@ def _lineage(owner: Owner, dataset: TrainingSet) -> dg.TableColumnLineage:
 
 
 @cache
-def _schema(dataset: TrainingSet) -> dg.TableSchema:
+def dataset_schema(dataset: TrainingSet) -> dg.TableSchema:
+    """The columns of a dataset as the catalog shows them: spine, features, label."""
     def columns(contract: Contract, names: tuple[str, ...]) -> list[dg.TableColumn]:
         return [column for column in column_schema(contract).columns if column.name in names]
 

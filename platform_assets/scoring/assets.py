@@ -4,6 +4,7 @@ import dagster as dg
 import polars as pl
 
 from formats.table_digest import table_digest
+from platform_assets.datasets.assets import dataset_schema
 from platform_assets.datasets.build import features_as_known
 from platform_assets.datasets.spec import TrainingSet
 from platform_assets.materialized import Materialized
@@ -47,12 +48,23 @@ def batch_predictions_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
         group_name=model.name,
         owners=[owner.contact],
         kinds={"onnx", "deltalake"},
+        metadata={"dagster/column_schema": _schema(dataset)},
         partitions_def=owner.calendar.daily,
         backfill_policy=dg.BackfillPolicy.single_run(),
         freshness_policy=FRESHNESS,
         io_manager_key="tables",
         dagster_type=dg.Any,
     )(predict)
+
+
+def _schema(dataset: TrainingSet) -> dg.TableSchema:
+    asked = [column for column in dataset_schema(dataset).columns if column.name != dataset.label.column]
+    given = [
+        dg.TableColumn("probability", "Float64", description="the released model's answer"),
+        dg.TableColumn("bundle", "String", description="digest of the model that answered"),
+        dg.TableColumn("release", "String", description="the release under which it answered"),
+    ]
+    return dg.TableSchema([*asked, *given])
 
 
 def _ins(owner: Owner, dataset: TrainingSet) -> dict[str, dg.AssetIn]:

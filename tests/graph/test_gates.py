@@ -121,6 +121,16 @@ def test_swapped_hold_out_rows(refused: SmallRoad) -> None:
     assert nothing_is_released(refused)
 
 
+def test_bundle_that_nobody_evaluated(refused: SmallRoad) -> None:
+    folder = refused.installation.bundles.open(next(iter(refused.installation.ledger.entries("candidate"))).subject)
+    payload = {path.name: path.read_bytes() for path in (folder / "payload").iterdir()}
+    newer = refused.installation.bundles.put({**payload, "example.json": b"{}"})
+    config = {"ops": {"aviation__departure_delay__prod__release": {"config": {"bundle": newer}}}}
+    result = refused.run(PROD, run_config=config)
+    assert not result.success, "green checks of another version say nothing about this one"
+    assert nothing_is_released(refused)
+
+
 @pytest.mark.service
 def test_passing_candidate_is_served_and_rolled_back_bundles_stay_barred(passing: SmallRoad) -> None:
     result = passing.promote()

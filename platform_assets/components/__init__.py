@@ -1,1 +1,0 @@
-"""The same declarations as YAML, for `dg`."""
