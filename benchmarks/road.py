@@ -118,15 +118,11 @@ def bare_functions() -> float:
     """Wall seconds of what the first journey computes, called directly: views, datasets, training, baselines."""
     began = time.perf_counter()
     dataset, calendar = DEPARTURE_DELAY.training_set, TEAM.calendar
-    first, cutoff, judged = (
-        calendar.start("2013-01-01"),
-        calendar.month_end("2013-03-01"),
-        calendar.month_end("2013-03-01", 2),
-    )
-    start, end = first.astimezone(UTC), judged.astimezone(UTC)
+    instants = (calendar.start("2013-01-01"), calendar.month_end("2013-03-01"), calendar.month_end("2013-03-01", 2))
+    start, cutoff, end = (instant.astimezone(UTC) for instant in instants)
     tables = {table.name: table.read(start, end).collect().lazy() for table in TEAM.raw_tables if table.read}
     tables |= {view.name: view.compute(tables, start, end).collect().lazy() for view in TEAM.views}
-    training, holdout = labelled(dataset, tables, start, cutoff), labelled(dataset, tables, cutoff, judged)
+    training, holdout = labelled(dataset, tables, start, cutoff), labelled(dataset, tables, cutoff, end)
     contract = learned_contract(dataset.contract(TEAM.name, DEPARTURE_DELAY.name), training)
     early, late = split_tail(training, dataset.spine.prediction_time, timedelta(days=14))
     DEPARTURE_DELAY.trainer.fit(*(training_data(DEPARTURE_DELAY, contract, part) for part in (early, late)))

@@ -134,6 +134,7 @@ def _lineage(owner: Owner, dataset: TrainingSet) -> dg.TableColumnLineage:
 @cache
 def dataset_schema(dataset: TrainingSet) -> dg.TableSchema:
     """The columns of a dataset as the catalog shows them: spine, features, label."""
+
     def columns(contract: Contract, names: tuple[str, ...]) -> list[dg.TableColumn]:
         return [column for column in column_schema(contract).columns if column.name in names]
 
