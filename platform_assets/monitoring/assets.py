@@ -1,5 +1,6 @@
 """The prediction log and drift as assets."""
 
+from collections.abc import Mapping
 from datetime import UTC
 
 import dagster as dg
@@ -13,7 +14,7 @@ from io_managers.table import table_name
 from platform_assets.contracts.assets import markdown_table
 from platform_assets.materialized import Materialized
 from platform_assets.monitoring.profiles import psi
-from platform_assets.monitoring.spool import KEY, closed_segments, log_frame, merged, records_in
+from platform_assets.monitoring.spool import KEY, closed_segments, log_frame, log_schema, merged, records_in
 from platform_assets.ownership import FRESHNESS, Owner
 from platform_assets.promotion.live import live_release
 from platform_assets.tables import described
@@ -27,7 +28,13 @@ DRIFT_KEY = ("day", "column")
 WINDOW = 7
 _TRAILING = dg.TimeWindowPartitionMapping(start_offset=1 - WINDOW, allow_nonexistent_upstream_partitions=True)
 
-_SCHEMA = {"day": pl.String, "column": pl.String, "psi": pl.Float64, "rows": pl.Int64, "bundle": pl.String}
+_SCHEMA: dict[str, pl.DataType] = {
+    "day": pl.String(),
+    "column": pl.String(),
+    "psi": pl.Float64(),
+    "rows": pl.Int64(),
+    "bundle": pl.String(),
+}
 
 
 def prediction_log_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
@@ -53,6 +60,7 @@ def prediction_log_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
         key=key,
         deps=[dg.AssetKey([owner.team, model.name, model.environment, "endpoint"])],
         description="Every answer of the endpoint with its request, features, release and bundle; ingested from the spool.",
+        metadata={"dagster/column_schema": _shown(log_schema(model.training_set.contract(owner.team, model.name)))},
         group_name=model.name,
         owners=[owner.contact],
         kinds={"deltalake"},
@@ -93,6 +101,7 @@ def drift_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
         kinds={"polars", "deltalake"},
         partitions_def=owner.calendar.daily,
         backfill_policy=dg.BackfillPolicy.single_run(),
+        metadata={"dagster/column_schema": _shown(_SCHEMA)},
         check_specs=[
             dg.AssetCheckSpec(DRIFT_CHECK, asset=key, description="The newest day's features look like training's.")
         ],
@@ -100,6 +109,10 @@ def drift_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
         io_manager_key="tables",
         dagster_type=dg.Any,
     )(measure)
+
+
+def _shown(schema: Mapping[str, pl.DataType]) -> dg.TableSchema:
+    return dg.TableSchema([dg.TableColumn(name, str(dtype)) for name, dtype in schema.items()])
 
 
 def _drift_of(

@@ -44,11 +44,18 @@ def records_in(segments: Iterable[Path]) -> list[PredictionRecord]:
 
 def log_frame(records: Sequence[PredictionRecord], contract: ServingContract) -> pl.DataFrame:
     """One row a record: the facts, and the features in the contract's columns."""
-    columns: dict[str, pl.DataType] = {
-        column.name: pl.String() if column.type == "text" else pl.Float64() for column in contract.columns
-    }
+    columns = _features(contract)
     rows = [_row(record, columns) for record in records]
-    return pl.DataFrame(rows, schema={**_FACTS, **columns}, orient="row").unique(KEY, keep="first", maintain_order=True)
+    return pl.DataFrame(rows, schema=log_schema(contract), orient="row").unique(KEY, keep="first", maintain_order=True)
+
+
+def log_schema(contract: ServingContract) -> dict[str, pl.DataType]:
+    """The columns of the log of a model: the facts, then its features."""
+    return {**_FACTS, **_features(contract)}
+
+
+def _features(contract: ServingContract) -> dict[str, pl.DataType]:
+    return {column.name: pl.String() if column.type == "text" else pl.Float64() for column in contract.columns}
 
 
 def merged(held: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
