@@ -19,7 +19,7 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
             os.fsync(file.fileno())
         failpoint("file.before_rename")
         beside.replace(path)
-    except BaseException:
+    except BaseException:  # an interrupt must not leave the half-written file behind either; it goes on its way
         beside.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)

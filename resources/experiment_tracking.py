@@ -94,7 +94,7 @@ class ExperimentTracking(dg.ConfigurableResource[None]):
         try:
             self._open(context, name, run_id, parameters)
             yield ExperimentRun(self.client, run_id)
-        except Exception:
+        except Exception:  # whatever the step raises, the MLflow run ends; the error goes on its way
             status = "FAILED"
             raise
         except BaseException:
@@ -154,7 +154,7 @@ class ExperimentTracking(dg.ConfigurableResource[None]):
             context.log.warning("MLflow run %s was left open in this process and is ended", left.info.run_id)
             mlflow.end_run("KILLED")
         config: dict[str, object] = {"experiment_name": name, "mlflow_tracking_uri": self.uri, "mlflow_run_id": run_id}
-        opened = MlFlow(_Opening(context.log, context.run, context.run_id, config))  # type: ignore[no-untyped-call]
+        opened = MlFlow(_Opening(context.log, context.run, context.run_id, config))  # type: ignore[no-untyped-call] # dagster-mlflow has no types
         opened.log_params({key: value for key, value in parameters.items() if value is not None})
 
     def _end(self, run_id: str, status: str) -> None:

@@ -116,19 +116,23 @@ def _facts(owner: Owner, dataset: TrainingSet, frame: pl.DataFrame, start: datet
     return {
         "from": start.isoformat(),
         "until": end.isoformat(),
-        "class balance": dg.MetadataValue.float(float(label.mean() or 0.0)),  # type: ignore[arg-type]
+        "class balance": dg.MetadataValue.float(float(label.mean() or 0.0)),  # type: ignore[arg-type] # polars types it for any column
         "dagster/column_lineage": _lineage(owner, dataset),
     }
 
 
-def _lineage(owner: Owner, dataset: TrainingSet) -> dg.TableColumnLineage:
+def feature_lineage(owner: Owner, dataset: TrainingSet) -> dict[str, list[dg.TableColumnDep]]:
+    """Where each column but the label comes from."""
     spine_table = dg.AssetKey([owner.team, dataset.spine.tables[0].name])
-    label_table = dg.AssetKey([owner.team, dataset.label.table.name])
     deps = {name: [dg.TableColumnDep(spine_table, name)] for name in dataset.spine.contract.columns}
     for view in dataset.views:
         deps.update({name: [dg.TableColumnDep(dg.AssetKey([owner.team, view.name]), name)] for name in view.features})
-    deps[dataset.label.column] = [dg.TableColumnDep(label_table, dataset.label.column)]
-    return dg.TableColumnLineage(deps)
+    return deps
+
+
+def _lineage(owner: Owner, dataset: TrainingSet) -> dg.TableColumnLineage:
+    label, table = dataset.label.column, dg.AssetKey([owner.team, dataset.label.table.name])
+    return dg.TableColumnLineage({**feature_lineage(owner, dataset), label: [dg.TableColumnDep(table, label)]})
 
 
 @cache

@@ -1,10 +1,12 @@
 """Daily batch predictions: the questions of a day, with features as known at each question, answered by the live bundle."""
 
+from typing import Any
+
 import dagster as dg
 import polars as pl
 
 from formats.table_digest import table_digest
-from platform_assets.datasets.assets import dataset_schema
+from platform_assets.datasets.assets import dataset_schema, feature_lineage
 from platform_assets.datasets.build import features_as_known
 from platform_assets.datasets.spec import TrainingSet
 from platform_assets.materialized import Materialized
@@ -37,7 +39,12 @@ def batch_predictions_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
         )
         day = owner.calendar.day_of(pl.col(dataset.spine.prediction_time))
         parts = {day_key: _part(answers.filter(day == day_key), dataset.key) for day_key in context.partition_keys}
-        facts = {"bundle": release.bundle, "release": release.release, "mean probability": _mean(answers)}
+        facts: dict[str, Any] = {
+            "bundle": release.bundle,
+            "release": release.release,
+            "mean probability": _mean(answers),
+        }
+        facts["dagster/column_lineage"] = dg.TableColumnLineage(feature_lineage(owner, dataset))
         return described(context, parts, facts)
 
     return dg.asset(
