@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import pandera.polars as pa
+from pandera.backends.polars.register import register_polars_backends
 
 from formats.errors import DeclarationError
 
@@ -46,6 +47,7 @@ class Contract:
     @cached_property
     def pandera(self) -> pa.DataFrameSchema:
         """The pandera schema object."""
+        register_polars_backends()  # a schema copies the checks as they are known by now
         return self.schema.to_schema()
 
     @property

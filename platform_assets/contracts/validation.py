@@ -1,7 +1,8 @@
 """The one place where contracts run: full depth, lazy frames too, never disabled.
 
-pandera validates a LazyFrame's schema only, silently, and an environment variable switches it off; this wrapper collects, sets the
-depth and refuses to run disabled.
+One compiled pass (one_pass.py) finds whether any row is bad; pandera then names the rules that the bad rows break, and judges
+alone where a contract has no compiled form. pandera validates a LazyFrame's schema only, silently, and an environment variable
+switches it off; this wrapper collects, sets the depth and refuses to run disabled.
 """
 
 import logging
@@ -13,6 +14,7 @@ import polars as pl
 from pandera.config import CONFIG, ValidationDepth, config_context
 
 from formats.errors import ContractError
+from platform_assets.contracts.one_pass import one_pass
 from platform_assets.contracts.spec import Contract
 
 RULE = "broken_rule"
@@ -54,7 +56,11 @@ def validate(
             "unset the variable; there is no way to run without contracts",
         )
     rows = frame.lazy().collect()
-    failures = pl.concat([_failures(name, rows, contract), _duplicates(rows, contract)])
+    suspects = _suspects(rows, contract)
+    if suspects.is_empty():
+        good = rows.select(list(contract.columns))
+        return Verdict(good, good.clear().with_columns(pl.lit(None, pl.String).alias(RULE)), {})
+    failures = pl.concat([_failures(name, suspects, contract), _duplicates(suspects, contract)])
     broken = dict(failures.group_by(RULE).len().sort(RULE).iter_rows())
     _block(name, failures, rows.height, contract)
     _limit(name, rows, failures, contract.quarantine_limit, part)
@@ -68,19 +74,30 @@ def validate(
     return Verdict(good, judged.filter(pl.col(RULE).is_not_null()).drop(_ROW), broken)
 
 
-def _failures(name: str, rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
+def _suspects(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
+    """The rows that pandera must look at, with their number: none when the compiled pass finds every row good."""
+    compiled, numbered = one_pass(contract), rows.with_row_index(_ROW)
+    if compiled is None or not compiled.fits(rows.schema):
+        return numbered
+    try:
+        return numbered.clear() if compiled.clean(rows.lazy()) else numbered.filter(compiled.broken | compiled.repeated)
+    except pl.exceptions.PolarsError:  # a check that its column's type does not have: pandera says which
+        return numbered
+
+
+def _failures(name: str, suspects: pl.DataFrame, contract: Contract) -> pl.DataFrame:
     """One line a broken rule and row: `__row`, `column`, `broken_rule`."""
     logging.getLogger("pandera").setLevel(logging.ERROR)
     try:
         with config_context(validation_enabled=True, validation_depth=ValidationDepth.SCHEMA_AND_DATA):
-            contract.pandera.validate(rows, lazy=True)
+            contract.pandera.validate(suspects.drop(_ROW), lazy=True)
     except pa.errors.SchemaErrors as errors:
         cases = cast("pl.DataFrame", errors.failure_cases)
     else:
         return pl.DataFrame(schema={_ROW: pl.UInt32, "column": pl.String, RULE: pl.String})
     _refuse_shape(name, cases)
     return cases.select(
-        pl.col("index").cast(pl.UInt32).alias(_ROW),
+        suspects[_ROW].gather(cases["index"]),
         "column",
         pl.concat_str("column", pl.lit(": "), "check").alias(RULE),
     )
@@ -99,10 +116,10 @@ def _refuse_shape(name: str, cases: pl.DataFrame) -> None:
         )
 
 
-def _duplicates(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
+def _duplicates(suspects: pl.DataFrame, contract: Contract) -> pl.DataFrame:
     """Every row but the first of each row key."""
-    known = [column for column in contract.row_key if column in rows.columns]
-    again = rows.with_row_index(_ROW).filter(~pl.struct(known).is_first_distinct())
+    known = [column for column in contract.row_key if column in suspects.columns]
+    again = suspects.filter(~pl.struct(known).is_first_distinct())
     return again.select(pl.col(_ROW), pl.lit(UNIQUE).alias("column"), pl.lit(UNIQUE).alias(RULE))
 
 
