@@ -1,13 +1,16 @@
 """Every way round a red gate that Dagster leaves open, tried: the road is closed, because the authority decides."""
 
 import dagster as dg
+import msgspec
 import pytest
+from aviation.team import TEAM
 
 from formats.errors import RoadbedError
 from formats.signing import new_private_key
 from platform_assets.promotion.authority_client import LocalAuthority
 from platform_assets.promotion.live import pointers
 from platform_assets.promotion.records import Decision
+from platform_assets.promotion.spec import BetterThanBaseline
 from tests.support.small_road import ENDPOINT, PROD, UNREACHABLE, SmallRoad, definitions
 
 RELEASE = dg.AssetKey([*ENDPOINT.split("/")[:-1], "release"])
@@ -57,6 +60,53 @@ def test_forged_check_event(refused: SmallRoad) -> None:
         forged = dg.AssetCheckEvaluation(asset_key=EVALUATION, check_name=name, passed=True)
         refused.instance.report_runless_asset_event(forged)
     assert refused.promote().success
+    assert nothing_is_released(refused)
+
+
+def test_red_gate_shown_as_a_warning(refused: SmallRoad) -> None:
+    for passed in (False, True):
+        forged = dg.AssetCheckEvaluation(
+            asset_key=EVALUATION, check_name=UNREACHABLE.name, passed=passed, severity=dg.AssetCheckSeverity.WARN
+        )
+        refused.instance.report_runless_asset_event(forged)
+    softened = SmallRoad(refused.home.root, definitions([msgspec.structs.replace(UNREACHABLE, severity="warn")]))
+    assert softened.promote().success
+    assert nothing_is_released(refused), "the severity that stands in the candidate's entry counts"
+
+
+def test_gate_that_raises(refused: SmallRoad) -> None:
+    """A column that nobody has: the gate cannot be evaluated, and in Dagster a check that does not block would let it by."""
+    raising = BetterThanBaseline(baseline="group_rate", by=("no_such_column",), name="raising")
+    road = SmallRoad(refused.home.root, definitions([raising]))
+    assert road.train().success, "the run goes on, the check is red"
+    latest = road.instance.event_log_storage.get_latest_asset_check_execution_by_key(
+        [dg.AssetCheckKey(EVALUATION, raising.name)]
+    )
+    found = next(iter(latest.values())).event.dagster_event.asset_check_evaluation_data
+    assert not found.passed
+    assert "could not be evaluated" in found.description
+    assert road.promote().success
+    assert nothing_is_released(refused)
+    newest = list(refused.installation.ledger.entries("decision"))[-1]
+    assert newest.body["verdict"] == "refused"
+    assert raising.name in str(newest.body["reasons"])
+
+
+def test_plain_eager_automation(refused: SmallRoad) -> None:
+    """A team gives the release and the endpoint plain `eager()`: it asks for both whatever the gates say, and gets nothing."""
+    eager = refused.defs.map_resolved_asset_specs(
+        func=lambda spec: spec.replace_attributes(automation_condition=dg.AutomationCondition.eager()),
+        selection=dg.AssetSelection.assets(RELEASE, SERVED),
+    )
+    road = SmallRoad(refused.home.root, eager)
+    cursor = dg.evaluate_automation_conditions(eager, road.instance).cursor
+    for month in TEAM.calendar.monthly.get_partition_keys():  # with one missing, eager waits
+        road.instance.report_runless_asset_event(dg.AssetMaterialization(EVALUATION, partition=month))
+    asked = dg.evaluate_automation_conditions(eager, road.instance, cursor=cursor)
+    assert asked.get_num_requested(RELEASE) == 1
+    result = road.run(PROD, asset_selection=[RELEASE, SERVED])
+    assert result.success
+    assert not result.asset_materializations_for_node("aviation__departure_delay__prod__endpoint")
     assert nothing_is_released(refused)
 
 
