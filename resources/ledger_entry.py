@@ -16,8 +16,10 @@ from formats.canonical import canonical_json, digest_of
 from formats.signing import PublicKey
 from resources.entry_signature import EntrySignature, verify_entry
 
-Kind = Literal["candidate", "evaluation", "retraining", "anomaly", "decision", "release", "bar", "lift"]
-SIGNED: frozenset[Kind] = frozenset({"decision", "release", "bar", "lift"})
+Kind = Literal[
+    "candidate", "evaluation", "retraining", "anomaly", "decision", "release", "bar", "lift", "statement", "policy"
+]
+SIGNED: frozenset[Kind] = frozenset({"decision", "release", "bar", "lift", "statement", "policy"})
 
 GENESIS = f"sha256:{'0' * 64}"
 

@@ -7,7 +7,20 @@ import typer
 from rich.console import Console
 
 from formats.errors import RoadbedError
-from platform_assets.cli import advance, down, explain, lift, rollback, status, up, verify
+from platform_assets.cli import (
+    advance,
+    approve,
+    down,
+    enroll,
+    explain,
+    lift,
+    reject,
+    rollback,
+    status,
+    up,
+    verify,
+    waive,
+)
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "up": up.command,
@@ -15,6 +28,10 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "status": status.command,
     "advance": advance.command,
     "explain": explain.command,
+    "enroll": enroll.command,
+    "approve": approve.command,
+    "reject": reject.command,
+    "waive": waive.command,
     "rollback": rollback.command,
     "lift": lift.command,
     "verify": verify.command,

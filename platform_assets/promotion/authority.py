@@ -39,10 +39,12 @@ from platform_assets.promotion.messages import (
     Request,
     Rollback,
     Rolling,
+    Say,
     Verified,
     Verify,
 )
 from platform_assets.promotion.retreat import fail, rollback
+from platform_assets.promotion.say import say
 
 
 def answer(home: Home, request: AnyRequest) -> AnyAnswer:
@@ -55,7 +57,7 @@ def answer(home: Home, request: AnyRequest) -> AnyAnswer:
     return _acted(Desk(home), request)
 
 
-def _acted(desk: Desk, request: Decide | Rolling | Live | Fail | Rollback | Renew | Lift) -> AnyAnswer:
+def _acted(desk: Desk, request: Decide | Rolling | Live | Fail | Rollback | Renew | Lift | Say) -> AnyAnswer:
     if isinstance(request, Decide):
         # The gates bring polars and onnxruntime; the other requests do without.
         from platform_assets.promotion.decide import decide
@@ -71,6 +73,7 @@ _VERBS: dict[type[Request], Callable[[Desk, Any], AnyAnswer]] = {
     Rollback: rollback,
     Renew: renew,
     Lift: lift,
+    Say: say,
 }
 
 

@@ -30,6 +30,8 @@ from platform_assets.promotion.messages import (
     Renew,
     Rollback,
     Rolling,
+    Said,
+    Say,
     Verified,
     Verify,
 )
@@ -82,6 +84,10 @@ class Authority(ABC):
     def lift(self, bundle: str, *, reason: str, actor: str) -> Lifted:
         """Allow a barred bundle again."""
         return self._ask(Lift(bundle=bundle, reason=reason, actor=actor), Lifted)
+
+    def say(self, envelope: bytes, *, actor: str) -> Said:
+        """Hand in a person's signed statement."""
+        return self._ask(Say(envelope=envelope.decode(), actor=actor), Said)
 
     def verify(self) -> Verified:
         """Is the ledger whole?"""

@@ -18,7 +18,8 @@ Body = TypeVar("Body", bound=msgspec.Struct)
 class Fingerprint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that decides the bytes of a bundle: digests of code, lock and config, seed, threads, hardware class.
 
-    `commit` and `dirty` (uncommitted changes) say where to look it up and are not part of the digest.
+    `commit` and `dirty` (uncommitted changes) say where to look it up, `authors` who wrote it (e-mail addresses of the commit's author
+    and, with uncommitted changes, of the checkout's user); they are not part of the digest.
     """
 
     code: str
@@ -29,12 +30,13 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     hardware: str
     commit: str | None = None
     dirty: bool = False
+    authors: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
         """`sha256:<hex>` of what decides the bytes."""
         content = msgspec.to_builtins(self)
-        return digest_of({name: content[name] for name in content if name not in {"commit", "dirty"}})
+        return digest_of({name: content[name] for name in content if name not in {"commit", "dirty", "authors"}})
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,7 +44,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     `partition` is the training cutoff's key ("2013-03-01": trained on rows up to the end of March), `cutoff` the same as an instant
     (2013-04-01T00:00Z). Rows of the evaluation set have `time_column` in [judged_from, judged_until). `measurements` hold what is
-    attested: `parity_max_difference` (of probabilities), `parity_rows`, `latency_p99_ms`, and whatever else was measured.
+    attested: `parity_max_difference` (of probabilities), `parity_rows`, `latency_p99_ms`, `memory_bytes`, the figures, and what the
+    team measured (`team.<name>`). `attestations` are the digests of the documents beside the bundle that the gates read.
     """
 
     model: str
@@ -58,9 +61,15 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     judged_from: datetime
     judged_until: datetime
     measurements: dict[str, float] = {}
+    attestations: dict[str, str] = {}
     dagster_run: str | None = None
     mlflow_run: str | None = None
     gates: tuple[AnyGate, ...] = ()
+
+    @property
+    def authors(self) -> tuple[str, ...]:
+        """Who made it, by e-mail address; they cannot approve it."""
+        return self.fingerprint.authors
 
     @property
     def inputs(self) -> dict[str, str]:
@@ -71,6 +80,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             "partition": self.partition,
             "fingerprint": self.fingerprint.digest,
             "gates": digest_of(msgspec.to_builtins(self.gates)),
+            "attestations": digest_of(self.attestations),
         }
 
 

@@ -1,24 +1,17 @@
-"""The decision: mandatory and declared gates computed anew from digests, then a signed yes or a signed no.
-
-The champion that a candidate is compared with is the one of the ledger's signed entries, never one that the candidate names.
-"""
+"""The decision: a signed yes, a signed no, or a signed "waiting for". Asking again is answered the same, until something changed."""
 
 import msgspec
 
 from formats.errors import PromotionError
 from formats.failpoints import failpoint
-from platform_assets.promotion.candidate import candidate_of, newest_candidate
-from platform_assets.promotion.case import load_case
+from platform_assets.promotion.candidate import newest_candidate
 from platform_assets.promotion.desk import Desk, unmoved
-from platform_assets.promotion.gates import evaluate
+from platform_assets.promotion.force import policy_in_force
 from platform_assets.promotion.issue import Grounds, hand_out, issue, model_of, refuse_barred
+from platform_assets.promotion.judgement import Matter, judged, weigh
 from platform_assets.promotion.messages import Decide, Decided
-from platform_assets.promotion.pointers import Pointers, Token
-from platform_assets.promotion.policy import Policy, load_policy
-from platform_assets.promotion.records import Decision, Release
-from platform_assets.promotion.spec import GateResult, Origin
-from resources.bundle_store import FileBundleStore
-from resources.lake import DeltaLake
+from platform_assets.promotion.pointers import Pointers
+from platform_assets.promotion.records import Release
 from resources.ledger import Draft, Entry, entry_id
 
 
@@ -37,11 +30,13 @@ def decide(desk: Desk, request: Decide) -> Decided:
     _refuse_live(desk.pointers.champion(request.endpoint), request.bundle)
     refuse_barred(desk.pointers, request.bundle)
     entry = _candidate(desk, request.bundle, model)
-    policy = load_policy(request.environment)
+    policy, notes = policy_in_force(desk, request.environment)
     token = desk.pointers.token(request.endpoint)
-    identity = _decided(desk, request, entry, policy, token)
+    matter = weigh(desk, request, entry, policy, token, notes)
+    identity = _decided(desk, matter)
     failpoint("authority.after_decision")
-    if desk.pointers.decision(identity).verdict == "refused":
+    decision = desk.pointers.decision(identity)
+    if decision.verdict != "approved":
         return _answer(desk, identity, None)
     grounds = Grounds(
         bundle=request.bundle,
@@ -51,62 +46,38 @@ def decide(desk: Desk, request: Decide) -> Decided:
         cause=identity,
         champion=token.champion,
         reason=f"approved under policy {request.environment} version {policy.version}",
+        waived=decision.waived,
     )
     issued = issue(desk, grounds, token, request.actor)
     return _answer(desk, identity, desk.pointers.release(issued.release))
 
 
-def _decided(desk: Desk, request: Decide, entry: Entry, policy: Policy, token: Token) -> str:
-    inputs = {
-        "bundle": request.bundle,
-        "endpoint": request.endpoint,
-        "environment": request.environment,
-        "candidate": entry.id,
-        "policy": policy.digest,
-        "champion": token.champion,
-        "after": token.sequence,
-    }
-    identity = entry_id("decision", request.bundle, inputs)
+def _decided(desk: Desk, matter: Matter) -> str:
+    request, token = matter.request, matter.token
+    identity = entry_id("decision", request.bundle, matter.inputs)
     if desk.pointers.find_decision(identity) is not None:
         return identity
-    decision = _judged(desk, request, entry, policy, token)
+    decision = judged(desk, matter)
     still = unmoved(request.endpoint, token)
 
     def check(pointers: Pointers) -> None:
         still(pointers)
         refuse_barred(pointers, request.bundle)
+        _refuse_new_words(pointers, matter)
 
-    draft = Draft("decision", request.bundle, inputs, msgspec.to_builtins(decision))
+    draft = Draft("decision", request.bundle, matter.inputs, msgspec.to_builtins(decision))
     desk.append([draft], request.actor, check)
     return identity
 
 
-def _judged(desk: Desk, request: Decide, entry: Entry, policy: Policy, token: Token) -> Decision:
-    candidate = candidate_of(entry)
-    champion = desk.pointers.champion(request.endpoint)
-    case = load_case(candidate, champion, FileBundleStore(desk.home.bundles), DeltaLake(desk.home.lake))
-    case.require()
-    own = [gate for gate in candidate.gates if gate not in policy.gates]
-    results = (*_from("policy", evaluate(case, policy.gates)), *_from("declared", evaluate(case, own)))
-    reasons = tuple(f"{found.name} ({found.origin}): {found.message}" for found in results if found.blocks)
-    return Decision(
-        verdict="refused" if reasons else "approved",
-        bundle=request.bundle,
-        endpoint=request.endpoint,
-        environment=request.environment,
-        candidate=entry.id,
-        cutoff=candidate.cutoff,
-        policy=policy.digest,
-        policy_version=policy.version,
-        champion=token.champion,
-        after=token.sequence,
-        results=results,
-        reasons=reasons,
-    )
-
-
-def _from(origin: Origin, results: tuple[GateResult, ...]) -> tuple[GateResult, ...]:
-    return tuple(msgspec.structs.replace(found, origin=origin) for found in results)
+def _refuse_new_words(pointers: Pointers, matter: Matter) -> None:
+    found = pointers.statements(matter.request.bundle, matter.request.endpoint)
+    if len(found) != matter.spoken:
+        raise PromotionError(
+            "champion-moved",
+            f"{found[-1].statement.actor} spoke about {matter.request.bundle[:19]} while it was decided on",
+            "ask for a decision again: it will weigh what was said",
+        )
 
 
 def _candidate(desk: Desk, bundle: str, model: str) -> Entry:
@@ -136,6 +107,9 @@ def _answer(desk: Desk, identity: str, release: Release | None) -> Decided:
         verdict=decision.verdict,
         results=decision.results,
         reasons=decision.reasons,
+        missing=decision.missing,
+        waived=decision.waived,
+        notes=decision.notes,
         issued=None if release is None else hand_out(desk, release),
         ignored=len(desk.pointers.ignored),
     )

@@ -4,7 +4,8 @@ The entry comes first and holds all that the document says, so a document that w
 """
 
 import re
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -20,7 +21,7 @@ from formats.signing import open_envelope
 from platform_assets.promotion.desk import Check, Desk, unmoved
 from platform_assets.promotion.messages import Issued
 from platform_assets.promotion.pointers import Pointers, Token
-from platform_assets.promotion.records import Approval, Release
+from platform_assets.promotion.records import Approval, Release, Waived
 from resources.ledger import Draft
 
 VALIDITY = timedelta(days=30)
@@ -41,17 +42,22 @@ class Grounds(msgspec.Struct, frozen=True, kw_only=True):
     cause: str
     champion: str | None
     reason: str
+    waived: tuple[Waived, ...] = ()
+
+
+def environment_of(endpoint: str) -> str:
+    """The environment of `endpoint`. Raises ContractError if the name is no endpoint's."""
+    match = _ENDPOINT.fullmatch(endpoint)
+    if match is None:
+        raise _no_endpoint(endpoint, "any environment")
+    return match["environment"]
 
 
 def model_of(endpoint: str, environment: str) -> str:
     """The model (`<team>/<model>`) that `endpoint` serves. Raises ContractError if the name is none of `environment`."""
     match = _ENDPOINT.fullmatch(endpoint)
     if match is None or match["environment"] != environment:
-        raise ContractError(
-            "request-invalid",
-            f"{endpoint!r} is no endpoint of the environment {environment!r}",
-            "endpoints are called <team>/<model>/<environment>/endpoint, in lower case",
-        )
+        raise _no_endpoint(endpoint, f"the environment {environment!r}")
     return match["model"]
 
 
@@ -77,6 +83,7 @@ def approval_of(desk: Desk, grounds: Grounds, *, rolled_back: str | None = None)
     """The entry that approves a release on these grounds, written together with the end of the release `rolled_back`."""
     releases, now = desk.pointers.releases(grounds.endpoint), desk.now
     waiting = (r for r in releases if r.state in DESIRED and r.state != "live" and r.release != rolled_back)
+    refuse_expired(grounds.waived, now)
     approval = Approval(
         bundle=grounds.bundle,
         environment=grounds.environment,
@@ -87,9 +94,10 @@ def approval_of(desk: Desk, grounds: Grounds, *, rolled_back: str | None = None)
         cutoff=desk.pointers.decision(grounds.decision).cutoff,
         previous=releases[-1].release if releases else None,
         issued_at=now,
-        expires_at=now + VALIDITY,
+        expires_at=min([now + VALIDITY, *(waived.expires_at for waived in grounds.waived)]),
         reason=grounds.reason,
         supersedes=tuple(release.release for release in waiting),
+        waived=grounds.waived,
     )
     inputs = {"state": "approved", "bundle": grounds.bundle, "cause": grounds.cause}
     return Draft("release", grounds.endpoint, inputs, msgspec.to_builtins(approval))
@@ -132,6 +140,26 @@ def refuse_barred(pointers: Pointers, bundle: str) -> None:
             f"bundle {bundle} was rolled back and is barred",
             "train a new candidate; or, once the cause is understood, lift the bar with `roadbed lift`",
         )
+
+
+def refuse_expired(waived: Iterable[Waived], now: datetime) -> None:
+    """Raise PromotionError if a gate was waived for a time that is over."""
+    over = [found for found in waived if found.expires_at <= now]
+    if over:
+        told = "; ".join(f"{found.gate} by {found.actor} until {found.expires_at.isoformat()}" for found in over)
+        raise PromotionError(
+            "waiver-expired",
+            f"the release rests on waivers that are over: {told}",
+            "meet the gate with a new candidate, or have it waived again and ask for a decision",
+        )
+
+
+def _no_endpoint(endpoint: str, what: str) -> ContractError:
+    return ContractError(
+        "request-invalid",
+        f"{endpoint!r} is no endpoint of {what}",
+        "endpoints are called <team>/<model>/<environment>/endpoint, in lower case",
+    )
 
 
 def _stored(path: Path, document: ReleaseDocument, desk: Desk) -> bool:

@@ -56,7 +56,7 @@ def live(desk: Desk, request: Live) -> Moved:
 
 
 def renew(desk: Desk, request: Renew) -> Issued:
-    """A new document, with the next sequence, for the live release. Raises PromotionError if nothing is live, or it is barred."""
+    """A new document, with the next sequence, for the live release. Raises PromotionError if nothing is live, it is barred, or a waiver is over."""
     champion = desk.pointers.champion(request.endpoint)
     if champion is None:
         raise PromotionError(
@@ -70,6 +70,7 @@ def renew(desk: Desk, request: Renew) -> Issued:
         cause=champion.release,
         champion=champion.release,
         reason=request.reason,
+        waived=champion.approval.waived,
     )
     return issue(desk, grounds, desk.pointers.token(request.endpoint), request.actor)
 

@@ -11,7 +11,9 @@ import msgspec
 
 from formats.errors import ErrorCode
 from formats.lifecycle import State
+from platform_assets.promotion.records import Waived
 from platform_assets.promotion.spec import GateResult
+from platform_assets.promotion.statement import Statement
 from resources.ledger_verification import Finding
 
 
@@ -77,11 +79,17 @@ class Lift(Request, frozen=True, kw_only=True):
     reason: str
 
 
+class Say(Request, frozen=True, kw_only=True):
+    """A person's signed statement (statement.py): an approval, a rejection, a waiver. `envelope` is its DSSE envelope, JSON text."""
+
+    envelope: str
+
+
 class Verify(Request, frozen=True, kw_only=True):
     """Is the ledger whole?"""
 
 
-AnyRequest = Initialise | Decide | Rolling | Live | Fail | Rollback | Renew | Lift | Verify
+AnyRequest = Initialise | Decide | Rolling | Live | Fail | Rollback | Renew | Lift | Say | Verify
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, tag_field="answer", tag=str.lower):
@@ -106,12 +114,15 @@ class Issued(Answer, frozen=True, kw_only=True):
 
 
 class Decided(Answer, frozen=True, kw_only=True):
-    """The decision; `issued` only when approved. `ignored` counts rows that someone else wrote in the authority's name."""
+    """The decision; `issued` only when approved, `missing` only when waiting. `ignored` counts rows that someone else wrote in the authority's name."""
 
     decision: str
-    verdict: Literal["approved", "refused"]
+    verdict: Literal["approved", "refused", "waiting"]
     results: tuple[GateResult, ...]
     reasons: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    waived: tuple[Waived, ...] = ()
+    notes: tuple[str, ...] = ()
     issued: Issued | None = None
     ignored: int = 0
 
@@ -134,6 +145,13 @@ class Lifted(Answer, frozen=True, kw_only=True):
     bars: tuple[str, ...]
 
 
+class Said(Answer, frozen=True, kw_only=True):
+    """The statement stands in the ledger as `entry`."""
+
+    entry: str
+    statement: Statement
+
+
 class Verified(Answer, frozen=True, kw_only=True):
     """What the verification found. `whole`: the chain holds; forged rows alone do not break it."""
 
@@ -152,4 +170,4 @@ class Refusal(Answer, frozen=True, kw_only=True):
     hint: str
 
 
-AnyAnswer = Initialised | Issued | Decided | Moved | Lifted | Verified | Refusal
+AnyAnswer = Initialised | Issued | Decided | Moved | Lifted | Said | Verified | Refusal

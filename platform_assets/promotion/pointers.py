@@ -4,6 +4,7 @@ Only rows that the authority signed count. Others of its kinds are ignored and l
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -11,7 +12,9 @@ import msgspec
 from formats.errors import ReleaseError
 from formats.lifecycle import DESIRED, State, check_transition
 from formats.signing import PublicKey
-from platform_assets.promotion.records import Approval, Decision, Release, Step
+from platform_assets.promotion.policy import Policy
+from platform_assets.promotion.records import Approval, Decision, PolicyInForce, Release, Step
+from platform_assets.promotion.statement import Given, Recorded
 from resources.ledger import SIGNED, Entry, authentic
 
 Body = TypeVar("Body", bound=msgspec.Struct)
@@ -31,6 +34,9 @@ class Pointers:
         self._releases: dict[str, Release] = {}
         self._bars: dict[str, str] = {}
         self._decisions: dict[str, Decision] = {}
+        self._decided: dict[tuple[str, str], tuple[int, str]] = {}
+        self._statements: dict[str, list[Given]] = {}
+        self._policies: dict[str, tuple[str, Policy]] = {}
         self._ignored: list[Entry] = []
 
     @property
@@ -58,9 +64,33 @@ class Pointers:
             raise ReleaseError("release-missing", f"the authority never took a decision {entry}", "ask for one")
         return found
 
-    def decided(self, bundle: str, endpoint: str) -> bool:
-        """Whether the authority ever decided about `bundle` for `endpoint`."""
-        return any(d.bundle == bundle and d.endpoint == endpoint for d in self._decisions.values())
+    def newest_decision(self, bundle: str, endpoint: str) -> Decision | None:
+        """The authority's last word on `bundle` for `endpoint`."""
+        found = self._decided.get((bundle, endpoint))
+        return None if found is None else self._decisions[found[1]]
+
+    def settled(self, bundle: str, endpoint: str, now: datetime) -> bool:
+        """Whether asking again would change nothing: it was decided, and nobody has spoken and no wait has ended since."""
+        decision = self.newest_decision(bundle, endpoint)
+        if decision is None:
+            return False
+        if decision.wait_until is not None and now >= decision.wait_until:
+            return False
+        sequence, _ = self._decided[bundle, endpoint]
+        return all(given.sequence < sequence for given in self.statements(bundle, endpoint))
+
+    def statements(self, subject: str, endpoint: str) -> tuple[Given, ...]:
+        """What people said about `subject` at `endpoint`, oldest first."""
+        return tuple(given for given in self._statements.get(subject, ()) if given.statement.endpoint == endpoint)
+
+    def policy(self, environment: str) -> tuple[str, Policy] | None:
+        """The policy in force and the entry that says so, once one was used."""
+        return self._policies.get(environment)
+
+    def was_live(self, bundle: str, model: str, environment: str) -> Release | None:
+        """The newest release by which `bundle` was live as `model` in `environment`."""
+        releases = self.releases(f"{model}/{environment}/endpoint")
+        return next((r for r in reversed(releases) if r.bundle == bundle and r.was_live), None)
 
     def release(self, release: str) -> Release:
         """The release with this id. Raises ReleaseError if the authority never issued it."""
@@ -107,7 +137,14 @@ class Pointers:
 
     def _apply(self, entry: Entry) -> None:
         if entry.kind == "decision":
-            self._decisions[entry.id] = _body(entry, Decision)
+            decision = self._decisions[entry.id] = _body(entry, Decision)
+            self._decided[decision.bundle, decision.endpoint] = (entry.sequence, entry.id)
+        elif entry.kind == "statement":
+            recorded = _body(entry, Recorded)
+            given = Given(entry.id, entry.sequence, recorded.keyid, recorded.statement)
+            self._statements.setdefault(entry.subject, []).append(given)
+        elif entry.kind == "policy":
+            self._policies[entry.subject] = (entry.id, _body(entry, PolicyInForce).policy)
         elif entry.kind == "bar":
             self._bars[entry.id] = entry.subject
         elif entry.kind == "lift":

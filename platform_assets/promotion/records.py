@@ -1,10 +1,12 @@
 """What the authority writes to the ledger: decisions, steps in the life of releases, bars and their lifting. All signed.
 
-    decision  subject bundle    inputs {bundle, endpoint, environment, candidate, policy, champion, after}
+    decision  subject bundle    inputs {bundle, endpoint, environment, candidate, policy, champion, after, statements, ...}
     release   subject endpoint  inputs {state: approved, bundle, cause}      its id names the release
               subject endpoint  inputs {state: rolling | live | rolled_back, release}
     bar       subject bundle    inputs {bundle, release}
     lift      subject bundle    inputs {bundle, bars}
+    statement subject digest    inputs {endpoint, actor, statement}          what a person signed (statement.py)
+    policy    subject environment  inputs {policy, after}                    the policy in force from then on
 
 Ids are made of inputs alone, so whatever was interrupted is found again by doing it again.
 """
@@ -15,17 +17,31 @@ from typing import Literal
 import msgspec
 
 from formats.lifecycle import State
+from platform_assets.promotion.policy import Policy
 from platform_assets.promotion.spec import GateResult
+
+
+class Waived(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A failed gate that a person answers for until `expires_at`. `statement` is the ledger's entry."""
+
+    gate: str
+    statement: str
+    actor: str
+    role: str
+    reason: str
+    expires_at: datetime
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The authority's word on a bundle for an endpoint.
 
     `candidate` and `champion` (the live release that it was compared with) are ids, `policy` is a digest. `cutoff` is the instant
-    up to which the bundle was trained, `after` the endpoint's newest sequence at the time. `reasons` says why it was refused.
+    up to which the bundle was trained, `after` the endpoint's newest sequence at the time. `reasons` says why it was refused,
+    `missing` what it waits for: people's approvals, the end of a freeze (`wait_until`), another environment. `notes` tell what else
+    a reader should know, such as a laxer policy that is not in force yet.
     """
 
-    verdict: Literal["approved", "refused"]
+    verdict: Literal["approved", "refused", "waiting"]
     bundle: str
     endpoint: str
     environment: str
@@ -37,12 +53,26 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     after: int
     results: tuple[GateResult, ...]
     reasons: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    wait_until: datetime | None = None
+    approvals: tuple[str, ...] = ()
+    waived: tuple[Waived, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class PolicyInForce(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of a policy entry: the content, what it gives up of the one before, and the approvals that allowed that."""
+
+    policy: Policy
+    loosened: tuple[str, ...] = ()
+    approvals: tuple[str, ...] = ()
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Body of a release's first entry. `supersedes` lists the releases that had not become live and now never will.
 
-    `cause` is the decision, or the release whose failure, rollback or renewal brought this one about.
+    `cause` is the decision, or the release whose failure, rollback or renewal brought this one about. With `waived` gates the
+    release expires when the first waiver does.
     """
 
     bundle: str
@@ -57,6 +87,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     expires_at: datetime
     reason: str
     supersedes: tuple[str, ...] = ()
+    waived: tuple[Waived, ...] = ()
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

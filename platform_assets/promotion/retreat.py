@@ -95,13 +95,16 @@ def _grounds(desk: Desk, release: Release, good: Release, cause: str, reason: st
         cause=cause,
         champion=None if champion is None or champion == release else champion.release,
         reason=f"in place of release {release.sequence}: {reason}",
+        waived=good.approval.waived,
     )
 
 
 def _last_good(desk: Desk, release: Release, to: str | None) -> Release | None:
-    """The champion, if it is another release; else the newest that was live, is not barred, and whose bundle is whole."""
+    """The champion, if it is another release; else the newest that was live, is neither barred nor lapsed, and whose bundle is whole."""
     good = (
-        r for r in _once_live(desk.pointers, release) if r.bundle not in desk.pointers.barred and to in {None, r.bundle}
+        r
+        for r in _once_live(desk.pointers, release)
+        if to in {None, r.bundle} and r.bundle not in desk.pointers.barred and not _lapsed(desk, r)
     )
     return next((r for r in good if _is_whole(desk, r.bundle)), None)
 
@@ -110,6 +113,11 @@ def _once_live(pointers: Pointers, release: Release) -> Iterable[Release]:
     others = [r for r in pointers.releases(release.endpoint) if r.was_live and r != release]
     others.sort(key=lambda r: (r.state == "live", r.sequence), reverse=True)
     return (r for r in others if r.bundle != release.bundle or r.state == "live")
+
+
+def _lapsed(desk: Desk, release: Release) -> bool:
+    """Whether a waiver that the release rests on is over."""
+    return any(waived.expires_at <= desk.now for waived in release.approval.waived)
 
 
 def _is_whole(desk: Desk, bundle: str) -> bool:
@@ -122,13 +130,16 @@ def _is_whole(desk: Desk, bundle: str) -> bool:
 
 def _nowhere(desk: Desk, release: Release, to: str | None) -> PromotionError:
     once = [r for r in _once_live(desk.pointers, release) if to in {None, r.bundle}]
-    findings = [
-        f"release {r.sequence} ({r.bundle[:19]}) is {'barred' if r.bundle in desk.pointers.barred else 'gone or damaged'}"
-        for r in once
-    ]
+    findings = [f"release {r.sequence} ({r.bundle[:19]}) is {_obstacle(desk, r)}" for r in once]
     asked = f"bundle {to}" if to else "an earlier bundle"
     return PromotionError(
         "candidate-refused",
         f"{release.endpoint} cannot go back to {asked}: {'; '.join(findings) or 'none was ever live there'}",
         "release a new candidate, lift a bar (`roadbed lift`), or restore the bundle; the live release stays",
     )
+
+
+def _obstacle(desk: Desk, release: Release) -> str:
+    if release.bundle in desk.pointers.barred:
+        return "barred"
+    return "resting on a waiver that is over" if _lapsed(desk, release) else "gone or damaged"

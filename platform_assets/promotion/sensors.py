@@ -40,10 +40,20 @@ def promotion(owner: Owner, model: Model) -> tuple[Job, dg.SensorDefinition]:
             return request_once(context.instance, job.name, desired.release)
         if desired is not None and runs_out(desired, installation.clock.now()):
             return request_once(context.instance, job.name, f"renewal of {desired.release}")
-        live = "nothing is live" if desired is None else f"{desired.bundle[:19]} is live"
-        return dg.SkipReason(f"no evaluated candidate waits for a decision on {endpoint}; {live}")
+        return dg.SkipReason(_at_rest(installation, state, model.path(owner.team), endpoint))
 
     return job, sensor
+
+
+def _at_rest(installation: Installation, state: Pointers, model: str, endpoint: str) -> str:
+    """Why nothing is asked for now."""
+    live = state.champion(endpoint)
+    runs = "nothing is live" if live is None else f"{live.bundle[:19]} is live"
+    newest = newest_evaluated(installation, model)
+    decision = None if newest is None else state.newest_decision(newest, endpoint)
+    if decision is not None and decision.verdict == "waiting":
+        return f"{decision.bundle[:19]} waits at {endpoint} for {'; '.join(decision.missing)}; {runs}"
+    return f"no evaluated candidate waits for a decision on {endpoint}; {runs}"
 
 
 def runs_out(release: Release, now: datetime) -> bool:
@@ -52,10 +62,17 @@ def runs_out(release: Release, now: datetime) -> bool:
 
 
 def undecided(installation: Installation, state: Pointers, model: str, endpoint: str) -> str | None:
-    """The newest evaluated bundle of `model` that the authority has not decided on for `endpoint`."""
+    """The newest evaluated bundle of `model`, if the authority has not decided on it for `endpoint` or may decide otherwise now."""
+    bundle = newest_evaluated(installation, model)
+    if bundle is None or state.settled(bundle, endpoint, installation.clock.now()):
+        return None
+    return bundle
+
+
+def newest_evaluated(installation: Installation, model: str) -> str | None:
+    """The bundle of `model` that was evaluated last."""
     for entry in reversed(list(installation.ledger.entries("evaluation"))):
         candidate = installation.ledger.get(evaluation_of(entry).candidate)
-        if candidate is None or candidate.inputs.get("model") != model:
-            continue
-        return None if state.decided(entry.subject, endpoint) else entry.subject
+        if candidate is not None and candidate.inputs.get("model") == model:
+            return entry.subject
     return None

@@ -26,6 +26,7 @@ def take_fingerprint(modules: Iterable[str], config: Mapping[str, object], seed:
         hardware=hardware_class(),
         commit=commit,
         dirty=bool(dirty),
+        authors=authors(dirty=bool(dirty)),
     )
 
 
@@ -43,6 +44,18 @@ def git_state() -> tuple[str | None, bool | None]:
         return commit, bool(_git("status", "--porcelain"))
     except (OSError, subprocess.CalledProcessError):
         return None, None
+
+
+def authors(*, dirty: bool) -> tuple[str, ...]:
+    """E-mail addresses of the commit's author and, with uncommitted changes, of the checkout's user; nobody outside of one."""
+    asked = [("log", "-1", "--format=%ae"), *([("config", "user.email")] if dirty else [])]
+    found = set()
+    for arguments in asked:
+        try:
+            found.add(_git(*arguments))
+        except (OSError, subprocess.CalledProcessError):
+            continue
+    return tuple(sorted(found - {""}))
 
 
 def _git(*arguments: str) -> str:

@@ -51,6 +51,7 @@ FINGERPRINT = Fingerprint(
     threads=1,
     hardware="x86_64-avx2",
     commit="abc",
+    authors=("maker@example.org",),
 )
 
 

@@ -65,14 +65,14 @@ def test_an_approved_candidate_gets_a_document_that_a_server_accepts(world: Worl
     assert (document.bundle, document.sequence, document.release) == (bundle, 1, issued.release)
     assert document.expires_at == CUTOFF + timedelta(days=30)
     assert (world.home.root / "releases" / ENDPOINT / "1.json").read_text() == issued.envelope
-    assert kinds(world) == ["candidate", "decision", "release approved"]
+    assert kinds(world) == ["candidate", "policy", "decision", "release approved"]
 
 
 def test_asking_again_changes_nothing(world: World) -> None:
     bundle = world.propose()
     first, again = asked(world, bundle), asked(world, bundle)
     assert first == again
-    assert len(kinds(world)) == 3
+    assert len(kinds(world)) == 4
 
 
 def test_a_refused_candidate_is_a_fact_with_reasons(world: World) -> None:
@@ -81,7 +81,7 @@ def test_a_refused_candidate_is_a_fact_with_reasons(world: World) -> None:
     assert (decided.verdict, decided.issued) == ("refused", None)
     assert any(reason.startswith("auc_floor (policy)") for reason in decided.reasons)
     assert asked(world, bundle) == decided
-    assert kinds(world) == ["candidate", "decision"]
+    assert kinds(world) == ["candidate", "policy", "decision"]
 
 
 def test_declared_gates_are_evaluated_as_well(world: World) -> None:
@@ -301,6 +301,7 @@ def test_a_release_that_was_never_issued_has_no_life(world: World) -> None:
 
 def test_a_champion_that_moves_while_deciding_stops_the_decision(world: World) -> None:
     first, second = world.propose(GOOD), world.propose(BETTER)
+    asked(world, world.propose(POOR))
     slow = Desk(world.home)
     asked(world, first)
     with pytest.raises(PromotionError, match="went on while this was decided"):

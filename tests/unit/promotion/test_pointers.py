@@ -116,8 +116,9 @@ def test_decisions_are_remembered(book: Book) -> None:
     entry = book.write("decision", "sha256:b", {"bundle": "sha256:b"}, decision)
     found = book.read()
     assert found.decision(entry.id) == decision
-    assert found.decided("sha256:b", ENDPOINT)
-    assert not found.decided("sha256:c", ENDPOINT)
+    assert found.newest_decision("sha256:b", ENDPOINT) == decision
+    assert found.settled("sha256:b", ENDPOINT, AT)
+    assert not found.settled("sha256:c", ENDPOINT, AT)
 
 
 def test_what_the_table_forbids_cannot_have_happened(book: Book) -> None:

@@ -1,0 +1,130 @@
+"""Who may say what: people by name, their roles and public keys, from `authority/identities.yaml` of the installation.
+
+    anna:
+      emails: [anna@example.org]
+      roles: [reviewer]
+      keys: ["-----BEGIN PUBLIC KEY-----..."]
+      revoked: []          # ids of keys that no longer count, whatever they signed
+
+The file belongs to whoever runs the platform: in production the authority's service alone can read and change it. Embedded it is a
+file of the same user as everything else (docs/security.md says what that means).
+"""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from formats.durable import write_atomic
+from formats.errors import ContractError, DeclarationError, IntegrityError
+from formats.home import Home
+from formats.signing import Envelope, PublicKey, key_id, load_public_key, open_envelope
+from platform_assets.promotion.statement import PAYLOAD_TYPE, Statement, read_statement
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
+    """One person. `emails` are those of commits, so that an author is known as such; `keys` are PEM."""
+
+    roles: tuple[str, ...]
+    keys: tuple[str, ...]
+    emails: tuple[str, ...] = ()
+    revoked: tuple[str, ...] = ()
+
+    @cached_property
+    def trusted(self) -> Mapping[str, PublicKey]:
+        """The keys that count, by id. Raises IntegrityError for what is no key."""
+        found = {key_id(key): key for key in (load_public_key(pem.encode()) for pem in self.keys)}
+        return {keyid: key for keyid, key in found.items() if keyid not in self.revoked}
+
+
+class Identities:
+    """Everyone whose word may count."""
+
+    def __init__(self, people: Mapping[str, Identity]) -> None:
+        self.people = dict(people)
+
+    def opened(self, envelope: bytes) -> tuple[Statement, str]:
+        """The statement in `envelope` and the id of its key.
+
+        Raises:
+            IntegrityError: nobody's key signed it, or it was altered.
+            ContractError: it is no statement, or its signer speaks in another's name, or in a role that is not theirs.
+        """
+        keyid = _signer(envelope)
+        name, key = self._owner(keyid)
+        statement = read_statement(open_envelope(envelope, PAYLOAD_TYPE, [key]))
+        if statement.actor != name:
+            raise _refused(f"{name} signed a statement in the name of {statement.actor}")
+        if statement.role not in self.people[name].roles:
+            raise _refused(f"{name} is no {statement.role}, but {', '.join(self.people[name].roles) or 'nothing'}")
+        return statement, keyid
+
+    def vouches(self, statement: Statement, keyid: str) -> bool:
+        """Whether a statement that was recorded once still counts: its key is not revoked, the role still held."""
+        person = self.people.get(statement.actor)
+        return person is not None and statement.role in person.roles and keyid in person.trusted
+
+    def wrote(self, actor: str, authors: tuple[str, ...]) -> bool:
+        """Whether `actor` is one of the `authors` (names or e-mail addresses)."""
+        person = self.people.get(actor)
+        return actor in authors or (person is not None and bool(set(person.emails) & set(authors)))
+
+    def _owner(self, keyid: str) -> tuple[str, PublicKey]:
+        for name, person in self.people.items():
+            if keyid in person.trusted:
+                return name, person.trusted[keyid]
+        raise IntegrityError(
+            "signature-invalid",
+            f"the statement is signed by the key {keyid[:12]}, which is nobody's, or revoked",
+            "enrol the person with `roadbed enroll`, or sign with the key that is enrolled",
+        )
+
+
+def load_identities(home: Home) -> Identities:
+    """The identities of an installation; nobody when there is no file. Raises DeclarationError if it cannot be understood."""
+    import yaml
+
+    path = identities_path(home)
+    if not path.exists():
+        return Identities({})
+    try:
+        document: Any = yaml.safe_load(path.read_text()) or {}
+        return Identities(msgspec.convert(document, dict[str, Identity]))
+    except (yaml.YAMLError, msgspec.ValidationError) as error:
+        raise DeclarationError(
+            "declaration-invalid",
+            f"{path.name} cannot be understood: {error}",
+            "each name has roles and keys (PEM), and may have emails and revoked; nothing else",
+        ) from error
+
+
+def save_identities(home: Home, identities: Identities) -> None:
+    """Write the file, readable by its owner alone."""
+    import yaml
+
+    text = yaml.safe_dump(msgspec.to_builtins(identities.people), sort_keys=True)
+    home.authority.mkdir(parents=True, exist_ok=True)
+    write_atomic(identities_path(home), text.encode(), mode=0o600)
+
+
+def identities_path(home: Home) -> Path:
+    """Where the identities of an installation are kept."""
+    return home.authority / "identities.yaml"
+
+
+def _signer(envelope: bytes) -> str:
+    try:
+        signatures = msgspec.json.decode(envelope, type=Envelope).signatures
+    except msgspec.DecodeError as error:
+        raise _refused(f"it is no signed envelope ({error})") from error
+    if len(signatures) != 1:
+        raise _refused(f"it carries {len(signatures)} signatures instead of one")
+    return signatures[0].keyid
+
+
+def _refused(why: str) -> ContractError:
+    return ContractError(
+        "request-invalid", f"the statement is refused: {why}", "sign it as yourself, in a role you hold"
+    )
