@@ -72,7 +72,8 @@ def _intact(installation: Installation, bundle: str) -> Finding:
         folder = installation.bundles.open(bundle)
     except RoadbedError as error:
         return Finding(False, error.message)
-    return Finding(True, f"every file in {folder} is what {bundle} says")
+    where = folder.relative_to(installation.home.root)
+    return Finding(True, f"every file in {where} is what its digest says")
 
 
 def _agrees(tracking: ExperimentTracking, alias: Alias, bundle: str) -> Finding:
