@@ -6,7 +6,7 @@ RoadbedError
 ├── IntegrityError      bytes are not what their digest or signature says
 ├── DataError           data is missing, late or cannot be stored
 ├── ReleaseError        a release document is absent, expired, out of order or for someone else
-├── LedgerError         the ledger is damaged or two writers collide
+├── LedgerError         the ledger is damaged or out of reach, or two writers collide
 ├── PromotionError      the authority refuses, or the champion moved meanwhile
 ├── EndpointError       an endpoint does not come up, keep up, or exist
 └── HostError           this machine cannot run what was asked (port, disk, home)
@@ -38,7 +38,9 @@ ErrorCode = Literal[
     "transition-forbidden",
     "ledger-corrupt",
     "ledger-conflict",
+    "ledger-unavailable",
     "authority-unavailable",
+    "caller-unknown",
     "candidate-refused",
     "approval-own",
     "waiver-not-allowed",
@@ -99,7 +101,7 @@ class ReleaseError(RoadbedError):
 
 
 class LedgerError(RoadbedError):
-    """The ledger is damaged, or two writers collide."""
+    """The ledger is damaged or out of reach, or two writers collide."""
 
 
 class PromotionError(RoadbedError):

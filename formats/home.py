@@ -6,7 +6,7 @@ lake/<team>/<table>/              Delta tables
 bundles/<hex>/                    bundles by digest
     releases/<endpoint>/<n>.json      signed release documents by sequence
 ledger/ledger.sqlite              the ledger; ledger/anchor.json its signed head
-authority/key.pem key.pub         the authority's key pair
+authority/key.pem key.pub         the authority's key pair; trusted/ revoked its earlier keys; authority.yaml where things are
 online/                           the online store
 endpoints/<team>/<model>/<env>/   release.json (desired), observed.json, server logs, spool/ (prediction log)
 logs/  run/                       logs, pid files and sockets of what `roadbed up` started
@@ -20,9 +20,13 @@ VARIABLE = "ROADBED_HOME"
 
 
 class Home(NamedTuple):
-    """Paths below one installation's state folder."""
+    """Paths below one installation's state folder.
+
+    `own` is the folder that the authority's service keeps for itself (None: `authority/` in the home).
+    """
 
     root: Path
+    own: Path | None = None
 
     @property
     def clock(self) -> Path:
@@ -61,8 +65,8 @@ class Home(NamedTuple):
 
     @property
     def authority(self) -> Path:
-        """The authority's keys; `key.pem` is readable by the authority alone."""
-        return self.root / "authority"
+        """The authority's keys and settings; `key.pem` is readable by the authority alone."""
+        return self.own or self.root / "authority"
 
     @property
     def online(self) -> Path:

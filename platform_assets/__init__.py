@@ -11,17 +11,35 @@ if TYPE_CHECKING:
     from platform_assets.code_location import team_definitions
     from platform_assets.contracts.spec import Contract
     from platform_assets.datasets.spec import Label, Spine, TrainingSet
+    from platform_assets.features.aggregations import Count, Distinct, Last, Max, Mean, Min, Rate, Sum
     from platform_assets.features.spec import Entity, FeatureView, RawTable, Source, Tables
+    from platform_assets.features.windowed import WindowedView
+    from platform_assets.features.windows import Ticks, windowed_sums
     from platform_assets.monitoring.retraining import RetrainingRule
-    from platform_assets.promotion.spec import (
+    from platform_assets.promotion.spec.behaviour import (
+        Deterministic,
+        Robust,
+        ServingSkew,
+        SignatureEqualsContract,
+        SizeBudget,
+    )
+    from platform_assets.promotion.spec.card import Card
+    from platform_assets.promotion.spec.evidence import (
+        CardComplete,
+        DependenciesScanned,
+        DriftAgainstServed,
+        NoLeakage,
+        ProvenanceComplete,
+    )
+    from platform_assets.promotion.spec.measured import FrameworkParity, LatencyBudget, MemoryBudget, TeamMeasured
+    from platform_assets.promotion.spec.quality import (
         BetterThanBaseline,
         BetterThanChampion,
-        FrameworkParity,
-        LatencyBudget,
+        Calibration,
         MetricCeiling,
         MetricFloor,
-        ProvenanceComplete,
-        SignatureEqualsContract,
+        SliceGap,
+        WorstSlice,
     )
     from platform_assets.team import Model, Team
     from platform_assets.training.spec import TorchTrainer, TrainingData
@@ -31,17 +49,40 @@ _HOMES = {
     "platform_assets.code_location": ("team_definitions",),
     "platform_assets.contracts.spec": ("Contract",),
     "platform_assets.datasets.spec": ("Label", "Spine", "TrainingSet"),
+    "platform_assets.features.aggregations": ("Count", "Distinct", "Last", "Max", "Mean", "Min", "Rate", "Sum"),
     "platform_assets.features.spec": ("Entity", "FeatureView", "RawTable", "Source", "Tables"),
+    "platform_assets.features.windowed": ("WindowedView",),
+    "platform_assets.features.windows": ("Ticks", "windowed_sums"),
     "platform_assets.monitoring.retraining": ("RetrainingRule",),
-    "platform_assets.promotion.spec": (
-        "BetterThanBaseline",
-        "BetterThanChampion",
+    "platform_assets.promotion.spec.behaviour": (
+        "Deterministic",
+        "Robust",
+        "ServingSkew",
+        "SignatureEqualsContract",
+        "SizeBudget",
+    ),
+    "platform_assets.promotion.spec.card": ("Card",),
+    "platform_assets.promotion.spec.evidence": (
+        "CardComplete",
+        "DependenciesScanned",
+        "DriftAgainstServed",
+        "NoLeakage",
+        "ProvenanceComplete",
+    ),
+    "platform_assets.promotion.spec.measured": (
         "FrameworkParity",
         "LatencyBudget",
+        "MemoryBudget",
+        "TeamMeasured",
+    ),
+    "platform_assets.promotion.spec.quality": (
+        "BetterThanBaseline",
+        "BetterThanChampion",
+        "Calibration",
         "MetricCeiling",
         "MetricFloor",
-        "ProvenanceComplete",
-        "SignatureEqualsContract",
+        "SliceGap",
+        "WorstSlice",
     ),
     "platform_assets.team": ("Model", "Team"),
     "platform_assets.training.spec": ("TorchTrainer", "TrainingData"),
@@ -52,27 +93,52 @@ __all__ = [
     "BetterThanBaseline",
     "BetterThanChampion",
     "Calendar",
+    "Calibration",
+    "Card",
+    "CardComplete",
     "Contract",
+    "Count",
+    "DependenciesScanned",
+    "Deterministic",
+    "Distinct",
+    "DriftAgainstServed",
     "Entity",
     "FeatureView",
     "FrameworkParity",
     "Label",
+    "Last",
     "LatencyBudget",
+    "Max",
+    "Mean",
+    "MemoryBudget",
     "MetricCeiling",
     "MetricFloor",
+    "Min",
     "Model",
+    "NoLeakage",
     "ProvenanceComplete",
+    "Rate",
     "RawTable",
     "RetrainingRule",
+    "Robust",
+    "ServingSkew",
     "SignatureEqualsContract",
+    "SizeBudget",
+    "SliceGap",
     "Source",
     "Spine",
+    "Sum",
     "Tables",
     "Team",
+    "TeamMeasured",
+    "Ticks",
     "TorchTrainer",
     "TrainingData",
     "TrainingSet",
+    "WindowedView",
+    "WorstSlice",
     "team_definitions",
+    "windowed_sums",
 ]
 
 

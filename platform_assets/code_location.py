@@ -6,12 +6,14 @@ from io_managers.bundle import BundleIOManager
 from io_managers.table import TableIOManager
 from platform_assets.datasets.assets import evaluation_set_asset, training_set_asset
 from platform_assets.endpoints.assets import endpoint_asset
+from platform_assets.endpoints.rehearsal_asset import rehearsal_asset
 from platform_assets.features.assets import Assets, feature_view_assets, online_store_asset, raw_table_assets
 from platform_assets.features.sensors import arrivals
 from platform_assets.monitoring.assets import drift_asset, prediction_log_asset
 from platform_assets.monitoring.sensors import retraining
 from platform_assets.monitoring.watch_sensors import endpoint_watch
-from platform_assets.promotion.assets import evaluation_asset, release_asset
+from platform_assets.promotion.assets import evaluation_asset
+from platform_assets.promotion.releases import release_asset
 from platform_assets.promotion.sensors import promotion
 from platform_assets.scoring.assets import batch_predictions_asset
 from platform_assets.scoring.sensors import daily_predictions, prediction_log_ingestion
@@ -53,23 +55,25 @@ def _data_assets(team: Team) -> Assets:
 
 def _model_definitions(team: Team, model: Model) -> dg.Definitions:
     owner = team.owner
-    pairs = [step(owner, model) for step in (retraining, promotion, daily_predictions, prediction_log_ingestion)]
-    checks, watch = endpoint_watch(owner, model)
+    pairs = [step(owner, model) for step in (retraining, daily_predictions, prediction_log_ingestion)]
+    pairs += [promotion(owner, model, environment) for environment in model.environments]
+    watches = [endpoint_watch(owner, model, environment) for environment in model.environments]
     return dg.Definitions(
         assets=[
             training_set_asset(owner, model.name, model.training_set),
             evaluation_set_asset(owner, model.name, model.training_set),
             model_asset(owner, model),
             evaluation_asset(owner, model),
-            release_asset(owner, model),
-            endpoint_asset(owner, model),
+            *(release_asset(owner, model, environment) for environment in model.environments),
+            *(endpoint_asset(owner, model, environment) for environment in model.environments),
+            *(rehearsal_asset(owner, model, environment) for environment in model.before(model.environment)),
             batch_predictions_asset(owner, model),
             prediction_log_asset(owner, model),
             drift_asset(owner, model),
         ],
-        asset_checks=[checks],
+        asset_checks=[checks for checks, _ in watches],
         jobs=[job for job, _ in pairs],
-        sensors=[*(sensor for _, sensor in pairs), watch],
+        sensors=[*(sensor for _, sensor in pairs), *(sensor for _, sensor in watches)],
     )
 
 

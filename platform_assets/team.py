@@ -1,6 +1,8 @@
 """A team's whole declaration: what it owns, from raw tables to endpoints."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from formats.errors import DeclarationError
 from platform_assets.calendar import Calendar
@@ -8,8 +10,13 @@ from platform_assets.datasets.spec import TrainingSet
 from platform_assets.features.spec import FeatureView, RawTable
 from platform_assets.monitoring.retraining import RetrainingRule
 from platform_assets.ownership import Owner
-from platform_assets.promotion.spec import AnyGate
+from platform_assets.promotion.spec import AnyGate, Card
 from platform_assets.training.spec import TorchTrainer
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -17,7 +24,10 @@ class Model:
     """A model and its way to production.
 
     `baseline_by` are the columns of the group rate that the model is shown beside; `slices` those by which its figures are
-    broken down. `gates` come on top of the environment's policy. An endpoint is deployed in `environment`.
+    broken down. `gates` come on top of the policy of `environment`, where the endpoint that people use is deployed; a candidate
+    runs in `staging` before, unless that is None. `card` is what only the team can say on the model card. `measurements` are the
+    team's own figures by name, computed when a candidate is evaluated from the hold-out rows and the model's probability of each;
+    gates compare them (`TeamMeasured`).
     """
 
     name: str
@@ -27,16 +37,28 @@ class Model:
     gates: tuple[AnyGate, ...] = ()
     baseline_by: tuple[str, ...] = ()
     slices: tuple[str, ...] = ()
+    card: Card | None = None
+    measurements: "Mapping[str, Callable[[pl.DataFrame, NDArray[np.float64]], float]]" = field(default_factory=dict)
     environment: str = "prod"
+    staging: str | None = "staging"
     retraining: RetrainingRule = field(default_factory=RetrainingRule)
 
     def path(self, team: str) -> str:
         """`<team>/<model>`."""
         return f"{team}/{self.name}"
 
-    def endpoint(self, team: str) -> str:
-        """`<team>/<model>/<environment>/endpoint`."""
-        return f"{team}/{self.name}/{self.environment}/endpoint"
+    @property
+    def environments(self) -> tuple[str, ...]:
+        """Where it is released, in order."""
+        return (*((self.staging,) if self.staging else ()), self.environment)
+
+    def before(self, environment: str) -> tuple[str, ...]:
+        """The environments through which a candidate comes before `environment`."""
+        return self.environments[: self.environments.index(environment)]
+
+    def endpoint(self, team: str, environment: str | None = None) -> str:
+        """`<team>/<model>/<environment>/endpoint`, where people use it when no environment is named."""
+        return f"{team}/{self.name}/{environment or self.environment}/endpoint"
 
 
 @dataclass(frozen=True)

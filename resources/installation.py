@@ -11,8 +11,8 @@ from resources.clock import Clock
 from resources.endpoint_runtime import EndpointRuntime, LocalEndpointRuntime
 from resources.lake import DeltaLake, Lake
 from resources.ledger import Ledger
+from resources.ledger_places import open_ledger
 from resources.online_store import LmdbOnlineStore, OnlineStore
-from resources.sqlite_ledger import SqliteLedger
 
 
 class Installation(dg.ConfigurableResource[None]):
@@ -46,7 +46,7 @@ class Installation(dg.ConfigurableResource[None]):
     @cached_property
     def ledger(self) -> Ledger:
         """The evidence."""
-        return SqliteLedger(self.home.ledger)
+        return open_ledger(self.home)
 
     @cached_property
     def online_store(self) -> OnlineStore:

@@ -16,6 +16,7 @@ from formats.errors import LedgerError
 from formats.failpoints import failpoint
 from formats.signing import PrivateKey, PublicKey
 from resources.entry_signature import sign_entry
+from resources.ledger_anchor import AnchorCopy
 from resources.ledger_entry import (
     GENESIS,
     SIGNED,
@@ -100,15 +101,17 @@ class Ledger(LedgerView):
         at: datetime,
         key: PrivateKey | None = None,
         guard: Callable[[LedgerView], None] | None = None,
+        trusted: tuple[PublicKey, ...] = (),
     ) -> tuple[Entry, ...]:
         """Append several entries together or not at all; those that exist already are returned as they are.
 
-        Raises what `append` raises; `guard` is asked once, unless all of them exist.
+        A signed entry exists if `key`, or one of the `trusted` keys that signed before it, signed it. Raises what `append` raises;
+        `guard` is asked once, unless all of them exist.
         """
         for draft in drafts:
             _check(draft.kind, at, key)
         with self._writing() as transaction:
-            entries = [_existing(transaction, draft, key) for draft in drafts]
+            entries = [_existing(transaction, draft, key, trusted) for draft in drafts]
             if guard is not None and None in entries:
                 guard(transaction)
             for place, draft in enumerate(drafts):
@@ -119,17 +122,17 @@ class Ledger(LedgerView):
         failpoint("ledger.after_commit")
         return tuple(entry for entry in entries if entry is not None)
 
-    def verify(self, trusted: tuple[PublicKey, ...], anchor: bytes | None) -> VerificationReport:
-        """What was done to the ledger, and at which row; `anchor` is the signed head, read before this call."""
-        return verify_ledger(self, trusted, anchor)
+    def verify(self, trusted: tuple[PublicKey, ...], anchors: Sequence[AnchorCopy] = ()) -> VerificationReport:
+        """What was done to the ledger, and at which row; `anchors` are the signed heads, read before this call."""
+        return verify_ledger(self, trusted, anchors)
 
 
-def _existing(view: LedgerView, draft: Draft, key: PrivateKey | None) -> Entry | None:
+def _existing(view: LedgerView, draft: Draft, key: PrivateKey | None, trusted: tuple[PublicKey, ...]) -> Entry | None:
     identity = entry_id(draft.kind, draft.subject, draft.inputs)
     if key is None:
         return view.get(identity)
     # A forged row with this id must neither count as the entry nor keep the authority from writing the real one.
-    trusted = (key.public_key(),)
+    trusted = (key.public_key(), *trusted)
     same = (entry for entry in view.entries(draft.kind, draft.subject) if entry.id == identity)
     return next((entry for entry in same if authentic(entry, trusted)), None)
 

@@ -17,7 +17,17 @@ from formats.signing import PublicKey
 from resources.entry_signature import EntrySignature, verify_entry
 
 Kind = Literal[
-    "candidate", "evaluation", "retraining", "anomaly", "decision", "release", "bar", "lift", "statement", "policy"
+    "candidate",
+    "evaluation",
+    "rehearsal",
+    "retraining",
+    "anomaly",
+    "decision",
+    "release",
+    "bar",
+    "lift",
+    "statement",
+    "policy",
 ]
 SIGNED: frozenset[Kind] = frozenset({"decision", "release", "bar", "lift", "statement", "policy"})
 

@@ -1,21 +1,30 @@
 """Verification of a ledger: what was done to it, and at which row.
 
 The walk stops at the first row that breaks the chain, since nothing after it can be told apart. Rows of signed kinds that the
-authority did not sign are counted on the way: they break nothing, because whoever reads the ledger ignores them.
+authority did not sign are counted on the way: they break nothing, because whoever reads the ledger ignores them. Each anchor is
+compared by itself, and a finding names the one that disagrees.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import msgspec
 
 from formats.errors import LedgerError
 from formats.signing import PublicKey
-from resources.ledger_anchor import read_anchor
+from resources.ledger_anchor import AnchorCopy, read_anchor
 from resources.ledger_entry import GENESIS, SIGNED, Entry, Head, LedgerView, authentic, entry_id
 
 Damage = Literal[
-    "unreadable", "edited", "deleted", "chain-broken", "signature-invalid", "tail-cut", "rewritten", "anchor-invalid"
+    "unreadable",
+    "edited",
+    "deleted",
+    "chain-broken",
+    "signature-invalid",
+    "tail-cut",
+    "rewritten",
+    "anchor-invalid",
+    "anchor-missing",
 ]
 
 
@@ -50,48 +59,57 @@ class VerificationReport(msgspec.Struct, frozen=True):
         return tuple(finding for finding in self.findings if finding.damage != "signature-invalid")
 
 
-def verify_ledger(ledger: LedgerView, trusted: tuple[PublicKey, ...], anchor: bytes | None) -> VerificationReport:
-    """Walk the chain, check signatures against `trusted`, and the end against `anchor` (None: there is none to compare).
+def verify_ledger(
+    ledger: LedgerView, trusted: tuple[PublicKey, ...], anchors: Sequence[AnchorCopy] = ()
+) -> VerificationReport:
+    """Walk the chain, check signatures against `trusted`, and the end against each of the `anchors`.
 
-    Read the anchor before the call: a head that is anchored during the walk would look like a cut tail.
+    Read the anchors before the call: a head that is anchored during the walk would look like a cut tail.
     """
-    return verify_entries(ledger.entries(), trusted, anchor)
+    return verify_entries(ledger.entries(), trusted, anchors)
 
 
 def verify_entries(
-    entries: Iterator[Entry], trusted: tuple[PublicKey, ...], anchor: bytes | None
+    entries: Iterator[Entry], trusted: tuple[PublicKey, ...], anchors: Sequence[AnchorCopy]
 ) -> VerificationReport:
     """The same for entries that are read once and used for something else as well."""
-    return _Walk(trusted, anchor).over(entries)
+    return _Walk(trusted, anchors).over(entries)
 
 
 class _Walk:
-    def __init__(self, trusted: tuple[PublicKey, ...], anchor: bytes | None) -> None:
+    def __init__(self, trusted: tuple[PublicKey, ...], anchors: Sequence[AnchorCopy]) -> None:
         self._trusted = trusted
-        self._anchor = anchor
+        self._copies = anchors
         self._head = Head(0, GENESIS)
         self._findings: list[Finding] = []
-        self._anchored: Head | None = None
+        self._anchored: dict[str, Head] = {}
 
     def over(self, entries: Iterator[Entry]) -> VerificationReport:
-        self._open_anchor()
-        whole = self._walk(entries)
-        if whole and self._anchored is not None and self._head.sequence < self._anchored.sequence:
-            self._find(
-                "tail-cut",
-                self._head.sequence + 1,
-                f"the ledger ends at row {self._head.sequence}; the authority anchored row {self._anchored.sequence}",
-            )
+        for copy in self._copies:
+            self._open_anchor(copy)
+        if self._walk(entries):
+            self._find_cut_tail()
         findings = tuple(sorted(self._findings, key=lambda finding: finding.sequence))
         return VerificationReport(self._head.sequence, self._head, findings)
 
-    def _open_anchor(self) -> None:
-        if self._anchor is None:
+    def _open_anchor(self, copy: AnchorCopy) -> None:
+        if copy.data is None:
+            self._find("anchor-missing", 0, f"there is no anchor in {copy.where}{copy.problem and f': {copy.problem}'}")
             return
         try:
-            self._anchored = read_anchor(self._anchor, self._trusted).head
+            self._anchored[copy.where] = read_anchor(copy.data, self._trusted).head
         except LedgerError as error:
-            self._find("anchor-invalid", 0, error.message)
+            self._find("anchor-invalid", 0, f"{copy.where}: {error.message}")
+
+    def _find_cut_tail(self) -> None:
+        for where, anchored in self._anchored.items():
+            if self._head.sequence < anchored.sequence:
+                self._find(
+                    "tail-cut",
+                    self._head.sequence + 1,
+                    f"the ledger ends at row {self._head.sequence}; the authority anchored row {anchored.sequence} "
+                    f"({where})",
+                )
 
     def _walk(self, entries: Iterator[Entry]) -> bool:
         try:
@@ -116,8 +134,11 @@ class _Walk:
             return self._find(
                 "chain-broken", expected, f"row {expected} follows {entry.previous[:19]}, which is not there"
             )
-        if self._anchored is not None and expected == self._anchored.sequence and entry.hash != self._anchored.hash:
-            return self._find("rewritten", expected, f"row {expected} is not the one that the authority anchored")
+        for where, anchored in self._anchored.items():
+            if anchored.sequence == expected and anchored.hash != entry.hash:
+                self._find(
+                    "rewritten", expected, f"row {expected} is not the one that the authority anchored ({where})"
+                )
         self._check_signature(entry)
         return True
 

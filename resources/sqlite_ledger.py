@@ -6,22 +6,19 @@ they stop mistakes and forks, not someone who owns the file, who is found out by
 
 import fcntl
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import msgspec
 from typing_extensions import override
 
-from formats.canonical import canonical_json
 from formats.errors import HostError, LedgerError, RoadbedError
 from resources.ledger import GENESIS, Entry, Head, Kind, Ledger, Transaction
+from resources.ledger_rows import COLUMNS, SELECT, decode_row, encode_row
 
 _PATIENCE = 60.0  # seconds that a writer waits for its turn
 
-_COLUMNS = Entry.__struct_fields__
-_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM entries"  # noqa: S608 - the names are the struct's own
-_INSERT = f"INSERT INTO entries VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
+_INSERT = f"INSERT INTO entries VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608 - marks, no values
 
 # REPLACE deletes without asking the delete trigger, so the insert trigger must refuse every row but the next.
 _SCHEMA = """
@@ -53,12 +50,12 @@ class _View(Transaction):
         clauses = [f"{name} = ?" for name, value in wanted if value is not None]
         where = f" WHERE {' AND '.join(clauses)}" if clauses else ""
         values = [value for _, value in wanted if value is not None]
-        rows = self._connection.execute(f"{_SELECT}{where} ORDER BY sequence", values)
+        rows = self._connection.execute(f"{SELECT}{where} ORDER BY sequence", values)
         return map(decode_row, rows)
 
     @override
     def get(self, entry: str) -> Entry | None:
-        row = self._connection.execute(f"{_SELECT} WHERE id = ? ORDER BY sequence LIMIT 1", [entry]).fetchone()
+        row = self._connection.execute(f"{SELECT} WHERE id = ? ORDER BY sequence LIMIT 1", [entry]).fetchone()
         return None if row is None else decode_row(row)
 
     @override
@@ -130,35 +127,6 @@ class SqliteLedger(Ledger):
             beside.rename(self._path)
 
 
-def encode_row(entry: Entry) -> tuple[object, ...]:
-    """The row of an entry, in the order of the table's columns."""
-    plain = msgspec.to_builtins(entry)
-    texts = {name: canonical_json(plain[name]).decode() for name in ("inputs", "body")}
-    return tuple({**plain, **texts}[name] for name in _COLUMNS)
-
-
-def decode_row(row: Sequence[object]) -> Entry:
-    """The entry in `row`. A row that another encoder wrote is refused, so that each byte of it is covered by the hash."""
-    fields = dict(zip(_COLUMNS, row, strict=True))
-    try:
-        for name in ("inputs", "body"):
-            fields[name] = msgspec.json.decode(str(fields[name]))
-        entry = msgspec.convert(fields, Entry)
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeError) as error:
-        raise _unreadable(row[0], str(error)) from error
-    if encode_row(entry) != tuple(row):
-        raise _unreadable(row[0], "it is not written in the canonical form")
-    return entry
-
-
-def _unreadable(sequence: object, why: str) -> LedgerError:
-    return LedgerError(
-        "ledger-corrupt",
-        f"row {sequence} of the ledger was changed by something else than Roadbed: {why}",
-        "run `roadbed verify`, then restore the ledger from the copy before that row",
-    )
-
-
 def _explained(error: sqlite3.Error, path: Path) -> RoadbedError:
     name = getattr(error, "sqlite_errorname", "")
     if name.startswith("SQLITE_BUSY"):
@@ -171,5 +139,5 @@ def _explained(error: sqlite3.Error, path: Path) -> RoadbedError:
     return LedgerError(
         "ledger-corrupt",
         f"{path.name} cannot be read or written: {error}",
-        "run `roadbed verify`; restore it from a copy",
+        "run `roadbed ledger verify`; restore it from a copy",
     )

@@ -15,7 +15,7 @@ from formats.durable import write_atomic
 from formats.errors import IntegrityError, ReleaseError, RoadbedError
 from formats.home import Home
 from formats.release import ReleaseDocument, read_release
-from formats.signing import load_public_key
+from formats.trusted_keys import trusted_keys
 from serving.batching import Batcher
 from serving.clock import ServingClock
 from serving.desired import fingerprint
@@ -137,7 +137,7 @@ class Releases:
                 "materialize its release asset, which asks the authority for one",
             ) from error
         try:
-            trusted = [load_public_key((self._home.authority / "key.pub").read_bytes())]
+            trusted = trusted_keys(self._home.authority)
             now = self._clock.now()
             return read_release(envelope, trusted, endpoint=self._endpoint, now=now, at_least=at_least)
         except (OSError, ValueError) as error:

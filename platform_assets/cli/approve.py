@@ -12,7 +12,9 @@ def command(
     reason: Annotated[str, typer.Option(help="Why; it stands in the ledger.")],
     bundle: Annotated[str | None, typer.Option(help="The digest; what waits there when not given.")] = None,
     days: Annotated[float | None, typer.Option(help="How long it counts; as the policy says when not given.")] = None,
-    actor: Annotated[str | None, typer.Option("--as", help="Your name in identities.yaml; the login when not given.")] = None,
+    actor: Annotated[
+        str | None, typer.Option("--as", help="Your name in identities.yaml; the login when not given.")
+    ] = None,
     role: Annotated[str | None, typer.Option(help="The role you speak in, if you hold several.")] = None,
 ) -> None:
     """Approve the candidate that waits at an endpoint, or a policy that asks for less. The sensor goes on by itself."""

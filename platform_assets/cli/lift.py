@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from platform_assets.cli.site import find_site
-from platform_assets.promotion.authority_client import LocalAuthority
+from platform_assets.promotion.service_client import authority_of
 
 
 def command(
@@ -14,7 +14,7 @@ def command(
     reason: Annotated[str, typer.Option(help="Why; it stands in the ledger.")],
 ) -> None:
     """Lift the bar on a bundle, so that it may be released again."""
-    lifted = LocalAuthority(find_site(None).home).lift(bundle, reason=reason, actor=getpass.getuser())
+    lifted = authority_of(find_site(None).home).lift(bundle, reason=reason, actor=getpass.getuser())
     typer.echo(
         f"lifted   {len(lifted.bars)} bars on {lifted.bundle}" if lifted.bars else f"free     {bundle} was not barred"
     )

@@ -1,7 +1,7 @@
-"""The `roadbed` command. Each verb is a function `command` in a module of its own, listed here and nowhere else."""
+"""The `roadbed` command. Each verb is a function in a module of its own, listed here and nowhere else."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import typer
 from rich.console import Console
@@ -13,16 +13,21 @@ from platform_assets.cli import (
     down,
     enroll,
     explain,
+    ledger,
     lift,
     reject,
     rollback,
     status,
     up,
-    verify,
     waive,
 )
 
-COMMANDS: dict[str, Callable[..., None]] = {
+Command = Callable[..., None]
+
+ABOUT = "The paved road for machine learning on Dagster."
+
+# A group of verbs is a mapping of its own.
+COMMANDS: dict[str, Command | dict[str, Command]] = {
     "up": up.command,
     "down": down.command,
     "status": status.command,
@@ -34,11 +39,16 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "waive": waive.command,
     "rollback": rollback.command,
     "lift": lift.command,
-    "verify": verify.command,
+    "ledger": {
+        "verify": ledger.verify,
+        "create": ledger.create,
+        "rotate-key": ledger.rotate_key,
+        "revoke-key": ledger.revoke,
+    },
 }
 
 
-def reporting(command: Callable[..., None]) -> Callable[..., None]:
+def reporting(command: Command) -> Command:
     """`command` with Roadbed's errors told in words and exit status 1; any other exception is a defect and shows itself."""
 
     @functools.wraps(command)
@@ -59,17 +69,19 @@ def report(error: RoadbedError, console: Console) -> None:
     console.print(f"runbook  {error.runbook}", markup=False)
 
 
-def build(commands: dict[str, Callable[..., None]]) -> typer.Typer:
+def build(commands: Mapping[str, Command | dict[str, Command]], about: str = ABOUT) -> typer.Typer:
     """The typer application of `commands`."""
     application = typer.Typer(
-        name="roadbed",
-        help="The paved road for machine learning on Dagster.",
+        help=about,
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
     )
     for name, command in commands.items():
-        application.command(name)(reporting(command))
+        if isinstance(command, dict):
+            application.add_typer(build(command, f"The {name}."), name=name)
+        else:
+            application.command(name)(reporting(command))
     return application
 
 

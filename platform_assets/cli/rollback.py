@@ -9,9 +9,9 @@ from formats.errors import ReleaseError
 from platform_assets.cli.dagster_home import open_instance
 from platform_assets.cli.site import Site, find_site
 from platform_assets.endpoints.rollout import roll_out
-from platform_assets.promotion.authority_client import LocalAuthority
 from platform_assets.promotion.live import pointers
 from platform_assets.promotion.records import Release
+from platform_assets.promotion.service_client import authority_of
 from resources.installation import installation_at
 
 
@@ -24,7 +24,7 @@ def command(
 ) -> None:
     """Go back to the previous release, now. The bundle that is taken back stays barred until `roadbed lift`."""
     site = find_site(None)
-    installation, authority = installation_at(site.home), LocalAuthority(site.home)
+    installation, authority = installation_at(site.home), authority_of(site.home)
     moved = authority.rollback(endpoint, reason=reason, actor=getpass.getuser(), to=to)
     if moved.issued is None:
         raise ReleaseError("release-missing", f"{endpoint} has no earlier release", "release another candidate")

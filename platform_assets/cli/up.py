@@ -14,7 +14,7 @@ from platform_assets.cli.readiness import await_central_services, await_code_ser
 from platform_assets.cli.services import RUNTIME, WEBSERVER, central_services, code_server_name, code_servers, socket_of
 from platform_assets.cli.site import LOOPBACK, Site, find_site, remember_port
 from platform_assets.cli.workspace import locations
-from platform_assets.promotion.authority_client import LocalAuthority
+from platform_assets.promotion.service_client import authority_of
 from resources.supervisor import Places, is_running
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def start_services(site: Site, console: Console) -> list[str]:
         # Two processes that create Dagster's SQLite files at once leave them with two alembic heads, unreadable for good.
         with open_instance(site):
             pass
-        LocalAuthority(site.home).initialise()
+        authority_of(site.home).initialise()
         servers, central = code_servers(site, settings), central_services(site, settings)
         _free_port(processes, site, central)
         started = _start(processes, servers, console)

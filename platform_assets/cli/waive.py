@@ -13,7 +13,9 @@ def command(
     days: Annotated[float, typer.Option(help="For how long; the release expires with it.")],
     reason: Annotated[str, typer.Option(help="Why; it stands in the ledger.")],
     bundle: Annotated[str | None, typer.Option(help="The digest; what waits there when not given.")] = None,
-    actor: Annotated[str | None, typer.Option("--as", help="Your name in identities.yaml; the login when not given.")] = None,
+    actor: Annotated[
+        str | None, typer.Option("--as", help="Your name in identities.yaml; the login when not given.")
+    ] = None,
     role: Annotated[str | None, typer.Option(help="The role you speak in, if you hold several.")] = None,
 ) -> None:
     """Waive a failed gate for the candidate that waits, as far as the policy lets you."""

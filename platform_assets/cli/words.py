@@ -8,13 +8,13 @@ from pathlib import Path
 from formats.errors import PromotionError
 from formats.signing import PrivateKey, load_private_key
 from platform_assets.cli.site import find_site
-from platform_assets.promotion.authority_client import LocalAuthority
 from platform_assets.promotion.identity import load_identities
 from platform_assets.promotion.issue import environment_of, model_of
 from platform_assets.promotion.live import pointers
 from platform_assets.promotion.messages import Said
 from platform_assets.promotion.policy import installed_policy
 from platform_assets.promotion.sensors import newest_evaluated
+from platform_assets.promotion.service_client import authority_of
 from platform_assets.promotion.statement import POLICY_SUBJECT, Statement, Verb, sign_statement
 from resources.installation import Installation, installation_at
 
@@ -53,7 +53,7 @@ def say(
         expires_at=now + timedelta(days=_days(installation, subject) if days is None else days),
         gate=gate,
     )
-    return LocalAuthority(site.home).say(sign_statement(statement, _key(name)), actor=name)
+    return authority_of(site.home).say(sign_statement(statement, _key(name)), actor=name)
 
 
 def told(said: Said) -> str:
@@ -71,7 +71,9 @@ def _waiting(installation: Installation, subject: str) -> str:
     champion = pointers(installation).champion(subject)
     if newest is None or (champion is not None and champion.bundle == newest):
         raise PromotionError(
-            "candidate-refused", f"no evaluated candidate waits at {subject}", "name one with --bundle, or evaluate one first"
+            "candidate-refused",
+            f"no evaluated candidate waits at {subject}",
+            "name one with --bundle, or evaluate one first",
         )
     return newest
 

@@ -1,41 +1,69 @@
 """Building a dataset: the spine of a window, joined with what was known, and with the answers."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import polars as pl
 
 from formats.errors import DataError
+from platform_assets.contracts.spec import Contract
 from platform_assets.datasets.spec import Label, Spine, TrainingSet
-from platform_assets.features.point_in_time import History, point_in_time_join
+from platform_assets.features.history import History
+from platform_assets.features.joining import joined
 from platform_assets.features.spec import FeatureView, Tables
 
 
 def features_as_known(
-    spine: Spine, views: tuple[FeatureView, ...], tables: Tables, start: datetime, end: datetime
-) -> pl.LazyFrame:
-    """The questions of [start, end) with their features as known at each prediction time; one row a question."""
-    questions = spine.compute(tables, start, end).select(list(spine.contract.columns))
-    return point_in_time_join(questions, spine.prediction_time, [_history(view, tables) for view in views])
+    spine: Spine,
+    views: tuple[FeatureView, ...],
+    tables: Tables,
+    start: datetime,
+    end: datetime,
+    as_of: datetime | None = None,
+) -> pl.DataFrame:
+    """The questions of [start, end) with their features as known at each prediction time; one row a question.
+
+    Rows of any table known after `as_of` do not exist.
+    """
+    asked = _known_by(tables, {table.name: table.contract for table in spine.tables}, as_of)
+    questions = spine.compute(asked, start, end).select(list(spine.contract.columns))
+    histories = [_history(view, tables) for view in views]
+    with joined(questions, spine.prediction_time, histories, as_of) as rows:
+        return rows.collect()
 
 
-def labelled(dataset: TrainingSet, tables: Tables, start: datetime, end: datetime) -> pl.DataFrame:
+def labelled(
+    dataset: TrainingSet, tables: Tables, start: datetime, end: datetime, as_of: datetime | None = None
+) -> pl.DataFrame:
     """The questions of [start, end - delay) with features and answer.
+
+    With `as_of`, the dataset as it would have been built at that instant: what became known later, corrections of features and
+    answers among it, does not exist.
 
     Raises:
         DataError: an answer is missing although its delay has passed, or the window has no questions.
     """
-    until = end - dataset.label.delay
-    features = features_as_known(dataset.spine, dataset.views, tables, start, until)
-    frame = _with_label(features, dataset.label, tables, end).collect()
+    known_by = end if as_of is None else min(end, as_of)
+    until = known_by - dataset.label.delay
+    features = features_as_known(dataset.spine, dataset.views, tables, start, until, as_of)
+    frame = _with_label(features.lazy(), dataset.label, tables, known_by).collect()
     unanswered = frame[dataset.label.column].null_count()
     if unanswered or frame.is_empty():
         raise DataError(
             "data-missing",
             f"of {frame.height} questions between {start.isoformat()} and {until.isoformat()}, {unanswered} have no answer "
-            f"in {dataset.label.table.name} by {end.isoformat()}",
+            f"in {dataset.label.table.name} by {known_by.isoformat()}",
             "materialize the missing days of that table, or declare a longer label delay",
         )
     return frame
+
+
+def _known_by(tables: Tables, contracts: Mapping[str, Contract], as_of: datetime | None) -> Tables:
+    """The tables without rows that became known after `as_of`; a table without known time has always been known."""
+    if as_of is None:
+        return tables
+    times = {name: contract.known_time for name, contract in contracts.items() if contract.known_time}
+    return {**tables, **{name: tables[name].filter(pl.col(time) <= as_of) for name, time in times.items()}}
 
 
 def _with_label(features: pl.LazyFrame, label: Label, tables: Tables, known_by: datetime) -> pl.LazyFrame:

@@ -7,8 +7,8 @@ import dagster as dg
 from platform_assets.endpoints.rollout import desired_release, roll_out
 from platform_assets.materialized import Materialized
 from platform_assets.ownership import FRESHNESS, Owner
-from platform_assets.promotion.authority_client import LocalAuthority
 from platform_assets.promotion.records import Release
+from platform_assets.promotion.service_client import authority_of
 from platform_assets.team import Model
 from resources.endpoint_state import Observed
 from resources.experiment_tracking import ExperimentTracking
@@ -23,24 +23,24 @@ WATCHED = {
 }
 
 
-def endpoint_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
-    """The endpoint of `model` in its environment."""
-    name = model.endpoint(owner.team)
+def endpoint_asset(owner: Owner, model: Model, environment: str) -> dg.AssetsDefinition:
+    """The endpoint of `model` in `environment`."""
+    name = model.endpoint(owner.team, environment)
     key = dg.AssetKey(name.split("/"))
 
     def deploy(
         context: dg.AssetExecutionContext, installation: Installation, tracking: ExperimentTracking
     ) -> Materialized:
         release = desired_release(installation, name)
-        observed = roll_out(installation, LocalAuthority(installation.home), release)
-        mirror_alias(tracking, model.path(owner.team), model.environment, release.bundle)
+        observed = roll_out(installation, authority_of(installation.home), release)
+        mirror_alias(tracking, model.path(owner.team), environment, release.bundle)
         context.log.info("%s serves %s, release %d", name, release.bundle, release.sequence)
         return dg.MaterializeResult(data_version=dg.DataVersion(release.bundle), metadata=_facts(release, observed))
 
     return dg.asset(
         key=key,
         deps=[dg.AssetKey([*key.path[:-1], "release"]), dg.AssetKey([owner.team, "online_store"])],
-        description=f"Where {model.path(owner.team)} answers in {model.environment}; desired state is materialized, observed state "
+        description=f"Where {model.path(owner.team)} answers in {environment}; desired state is materialized, observed state "
         "is checked.",
         group_name=model.name,
         owners=[owner.contact],

@@ -139,11 +139,11 @@ def _source_in(owner: Owner, source: Source) -> dg.AssetIn:
 
 
 def _lineage(owner: Owner, view: FeatureView) -> dg.TableColumnLineage:
-    """Which raw columns each column comes from, as its contract declares (`sources`: `table.column`)."""
+    """Which raw columns each column comes from."""
     return dg.TableColumnLineage({name: list(_column_deps(owner, view, name)) for name in view.contract.columns})
 
 
 def _column_deps(owner: Owner, view: FeatureView, column: str) -> Iterable[dg.TableColumnDep]:
-    for source in view.contract.metadata(column).get("sources", ()):
+    for source in view.lineage(column):
         table, _, name = source.partition(".")
         yield dg.TableColumnDep(dg.AssetKey([owner.team, table]), name)

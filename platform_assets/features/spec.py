@@ -88,6 +88,10 @@ class FeatureView:
         """The value columns, in the contract's order."""
         return tuple(name for name in self.contract.columns if name not in self.contract.row_key)
 
+    def lineage(self, column: str) -> tuple[str, ...]:
+        """The raw columns that a column is made of, as `<table>.<column>`: the contract's `sources`."""
+        return tuple(self.contract.metadata(column).get("sources", ()))
+
     @property
     def packed(self) -> tuple[str, ...]:
         """The features that the online store can hold, in order: the numbers. Texts are missing online."""

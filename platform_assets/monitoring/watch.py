@@ -4,12 +4,11 @@ import httpx
 import msgspec
 
 from formats.errors import RoadbedError
-from platform_assets.promotion.keys import trusted_keys
+from platform_assets.promotion.desk import examine
 from platform_assets.promotion.live import pointers
 from platform_assets.promotion.records import Release
 from resources.experiment_tracking import ExperimentTracking
 from resources.installation import Installation
-from resources.ledger_anchor import load_anchor
 from resources.model_registry import Alias, ModelRegistry
 
 _TIMEOUT_SECONDS = 3.0
@@ -45,8 +44,11 @@ def heal_registry(installation: Installation, tracking: ExperimentTracking, endp
 
 
 def watch_ledger(installation: Installation) -> Finding:
-    """Whether the ledger's chain, signatures and anchor hold."""
-    report = installation.ledger.verify(trusted_keys(installation.home), load_anchor(installation.home.anchor))
+    """Whether the ledger's chain, signatures and anchors hold; what keeps it from being read is a finding as well."""
+    try:
+        report = examine(installation.home)
+    except RoadbedError as error:
+        return Finding(False, error.message)
     if report.findings:
         return Finding(False, report.findings[0].message)
     return Finding(True, f"{report.rows} entries, chained, and the anchor holds")

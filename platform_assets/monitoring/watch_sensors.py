@@ -12,6 +12,7 @@ from platform_assets.materialized import Materialized
 from platform_assets.monitoring.reaper import reap
 from platform_assets.monitoring.watch import Finding, heal_registry, watch_endpoint, watch_ledger
 from platform_assets.ownership import Owner
+from platform_assets.promotion.keys import trusted_keys
 from platform_assets.team import Model
 from resources.clock import wall_now
 from resources.experiment_tracking import ExperimentTracking
@@ -23,13 +24,15 @@ LEDGER_CHECK = "chain_intact"
 _SHOWN = 50
 
 
-def endpoint_watch(owner: Owner, model: Model) -> tuple[dg.AssetChecksDefinition, dg.SensorDefinition]:
+def endpoint_watch(
+    owner: Owner, model: Model, environment: str
+) -> tuple[dg.AssetChecksDefinition, dg.SensorDefinition]:
     """The checks of an endpoint, and the sensor that reports them."""
-    endpoint = model.endpoint(owner.team)
+    endpoint = model.endpoint(owner.team, environment)
     key = dg.AssetKey(endpoint.split("/"))
     specs = [dg.AssetCheckSpec(name, asset=key, description=text) for name, text in WATCHED.items()]
 
-    @dg.multi_asset_check(name=f"{model.name}_{model.environment}_watch", specs=specs)
+    @dg.multi_asset_check(name=f"{model.name}_{environment}_watch", specs=specs)
     def checks(installation: Installation, tracking: ExperimentTracking) -> Iterator[dg.AssetCheckResult]:
         findings = watch_endpoint(installation, tracking, endpoint)
         for spec in specs:
@@ -37,7 +40,7 @@ def endpoint_watch(owner: Owner, model: Model) -> tuple[dg.AssetChecksDefinition
             yield _result(spec.asset_key, spec.name, found)
 
     @dg.sensor(
-        name=f"{model.name}_{model.environment}_watch",
+        name=f"{model.name}_{environment}_watch",
         minimum_interval_seconds=20,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Looks at {endpoint} and reports its checks when something changes; puts MLflow's alias back.",
@@ -87,8 +90,8 @@ def ledger_watch() -> tuple[dg.AssetsDefinition, dg.AssetChecksDefinition, dg.Se
         description="Verifies the ledger and reports its check when something changes.",
     )
     def sensor(context: dg.SensorEvaluationContext, installation: Installation) -> dg.SensorResult:
-        if not installation.home.ledger.exists():
-            return dg.SensorResult(skip_reason="there is no ledger yet")
+        if not trusted_keys(installation.home):
+            return dg.SensorResult(skip_reason="no authority was initialised yet, so there is nothing to verify")
         return _reported(LEDGER, _remembered(context), {LEDGER_CHECK: watch_ledger(installation)})
 
     return ledger, check, sensor

@@ -6,9 +6,10 @@ One request, one answer (messages.py); an error is an answer as well and ends wi
 Dagster: candidates are read from the ledger, their bundles and tables by digest.
 
 Embedded, it is a process of the same user as everything else. What that gives: no decision without the gates being computed
-anew here; edits, cuts, forgeries and rewrites of the ledger are found by whoever has the key or its public half. What it does not
-give: protection from a process of the same user that reads the key, replaces this code, or deletes ledger and anchor together. In
-production the same requests go to a service with its own identity, which alone can read the key and write the ledger.
+anew here; edits, cuts, forgeries and rewrites of the ledger are found by whoever has the public key. What it does not give:
+protection from a process of the same user that reads the key, replaces this code, or deletes ledger and anchor together. In
+production the same requests go to a service with an identity of its own (authority_service.py), which alone can read the key and
+write the ledger's signed rows.
 """
 
 import argparse
@@ -77,12 +78,13 @@ _VERBS: dict[type[Request], Callable[[Desk, Any], AnyAnswer]] = {
 }
 
 
-def respond(home: Home, data: bytes) -> AnyAnswer:
-    """The answer to a request as JSON bytes; errors become a Refusal."""
+def respond(home: Home, data: bytes, *, actor: str | None = None) -> AnyAnswer:
+    """The answer to a request as JSON bytes; errors become a Refusal. `actor`, if given, takes the place of the request's."""
     try:
-        return answer(home, _parsed(data))
+        request = _parsed(data)
+        return answer(home, request if actor is None else msgspec.structs.replace(request, actor=actor))
     except RoadbedError as error:
-        return Refusal(error=type(error).__name__, code=error.code, message=error.message, hint=error.hint)
+        return refusal(error)
     except Exception as error:  # noqa: BLE001 - the boundary of the process: whoever asked gets an answer
         traceback.print_exc()
         return Refusal(
@@ -91,6 +93,11 @@ def respond(home: Home, data: bytes) -> AnyAnswer:
             message=f"the authority failed: {type(error).__name__}: {error}",
             hint="nothing was decided; its log has the trace. Ask again: what was begun is completed",
         )
+
+
+def refusal(error: RoadbedError) -> Refusal:
+    """The error as an answer."""
+    return Refusal(error=type(error).__name__, code=error.code, message=error.message, hint=error.hint)
 
 
 def main() -> int:

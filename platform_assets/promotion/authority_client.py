@@ -1,4 +1,4 @@
-"""Asking the authority: typed requests and answers, whether it is a local process or a service."""
+"""Asking the authority: typed requests and answers, the same for a process of this machine and a service (service_client.py)."""
 
 import os
 import subprocess
@@ -40,7 +40,7 @@ A = TypeVar("A", bound=msgspec.Struct)
 
 RECONCILER = "reconciler"
 
-_PATIENCE = 600.0  # seconds; a gradient boosting as baseline is the slowest thing that a decision may compute
+PATIENCE = 600.0  # seconds; a gradient boosting as baseline is the slowest thing that a decision may compute
 
 
 class Authority(ABC):
@@ -98,7 +98,7 @@ class Authority(ABC):
         if isinstance(found, Refusal):
             raise _raised(found)
         if not isinstance(found, expected):
-            raise _unavailable(f"it answered a {type(request).__name__} with a {type(found).__name__}")
+            raise unavailable(f"it answered a {type(request).__name__} with a {type(found).__name__}")
         return found
 
 
@@ -118,14 +118,14 @@ class LocalAuthority(Authority):
         data = msgspec.json.encode(request)
         try:
             done = subprocess.run(
-                command, input=data, capture_output=True, timeout=_PATIENCE, env=_environment(), cwd="/", check=False
+                command, input=data, capture_output=True, timeout=PATIENCE, env=_environment(), cwd="/", check=False
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise _unavailable(str(error)) from error
+            raise unavailable(str(error)) from error
         try:
             found: AnyAnswer = msgspec.json.decode(done.stdout, type=AnyAnswer)
         except msgspec.DecodeError as error:
-            raise _unavailable(f"status {done.returncode}; {done.stderr.decode(errors='replace')[-500:]}") from error
+            raise unavailable(f"status {done.returncode}; {done.stderr.decode(errors='replace')[-500:]}") from error
         return found
 
 
@@ -141,9 +141,10 @@ def _raised(refusal: Refusal) -> RoadbedError:
     return (kind if known else PromotionError)(refusal.code, refusal.message, refusal.hint)
 
 
-def _unavailable(why: str) -> PromotionError:
+def unavailable(why: str) -> PromotionError:
+    """The error of an authority that was asked and did not answer."""
     return PromotionError(
         "authority-unavailable",
         f"the promotion authority did not answer: {why}",
-        "ask again; what was begun is completed. If it persists, run `roadbed verify`",
+        "ask again; what was begun is completed. If it persists, run `roadbed ledger verify`",
     )

@@ -18,8 +18,8 @@ Body = TypeVar("Body", bound=msgspec.Struct)
 class Fingerprint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that decides the bytes of a bundle: digests of code, lock and config, seed, threads, hardware class.
 
-    `commit` and `dirty` (uncommitted changes) say where to look it up, `authors` who wrote it (e-mail addresses of the commit's author
-    and, with uncommitted changes, of the checkout's user); they are not part of the digest.
+    `commit` and `dirty` (uncommitted changes) say where to look it up, `authors` who wrote it (e-mail addresses of the commit's
+    author and, with uncommitted changes, of the checkout's user); they are not part of the digest.
     """
 
     code: str

@@ -6,20 +6,27 @@ What is loaded is what was recorded: the bundle is compared byte by byte with it
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from formats.errors import DataError
+from formats.canonical import sha256_hex
+from formats.errors import DataError, IntegrityError
 from platform_assets.promotion.candidate import Candidate
 from platform_assets.promotion.inference import Model, load_model
 from platform_assets.promotion.records import Release
+from platform_assets.promotion.rehearsal import Rehearsal
 from resources.bundle_store import BundleStore
 from resources.lake import Lake
 
+if TYPE_CHECKING:
+    from serving.model import Model as ServedModel
+
 Floats = NDArray[np.float64]
+
+OWN = "model"
 
 
 class Champion(NamedTuple):
@@ -44,15 +51,21 @@ class PromotionCase:
         frame: pl.DataFrame,
         load_training: Callable[[], pl.DataFrame],
         champion: Champion | None = None,
+        load_attestation: Callable[[str], bytes | None] = lambda _: None,
     ) -> None:
         self.candidate = candidate
         self.model = model
         self.contract = model.contract
         self.frame = frame
         self.champion = champion
-        # Baselines that take seconds to fit, by name: whoever has one already puts it here.
+        # Probabilities of the hold-out rows that take time to compute, by name (OWN: the candidate's): whoever has some already
+        # puts them here.
         self.forecasts: dict[str, Floats] = {}
+        # How candidate and champion did in the environment before; the authority puts them here.
+        self.rehearsal: Rehearsal | None = None
+        self.champion_rehearsal: Rehearsal | None = None
         self._load_training = load_training
+        self._load_attestation = load_attestation
 
     @cached_property
     def training(self) -> pl.DataFrame:
@@ -85,7 +98,37 @@ class PromotionCase:
     @cached_property
     def score(self) -> Floats:
         """The candidate's probability of each hold-out row."""
-        return self.model.predict(self.frame)
+        return self.forecasts[OWN] if OWN in self.forecasts else self.model.predict(self.frame)
+
+    @cached_property
+    def served(self) -> "ServedModel":
+        """The candidate as the endpoint would hold it, with its own decoder and session."""
+        from serving.model import Model as ServedModel
+
+        return ServedModel(self.candidate.bundle, self.contract, self.model.onnx)
+
+    def spread(self, rows: int) -> NDArray[np.intp]:
+        """Places of at most `rows` hold-out rows, evenly over the window."""
+        places: NDArray[np.intp] = np.unique(np.linspace(0, self.frame.height - 1, rows).astype(np.intp))
+        return places
+
+    def attestation(self, name: str) -> bytes:
+        """The document `name` beside the bundle, as the candidate recorded it.
+
+        Raises:
+            DataError: the candidate recorded none, or it is gone.
+            IntegrityError: it is another one by now.
+        """
+        recorded, document = self.candidate.attestations.get(name), self._load_attestation(name)
+        if recorded is None or document is None:
+            raise DataError("data-missing", f"the candidate has no attestation {name!r}", "materialize the evaluation")
+        if recorded != f"sha256:{sha256_hex(document)}":
+            raise IntegrityError(
+                "digest-mismatch",
+                f"the attestation {name!r} was written again since the candidate recorded it",
+                "materialize the evaluation, which records the new one",
+            )
+        return document
 
     @cached_property
     def champion_model(self) -> Model:
@@ -123,6 +166,7 @@ def load_case(candidate: Candidate, champion: Release | None, bundles: BundleSto
         frame=lake.read(candidate.evaluation_set, candidate.key),
         load_training=lambda: lake.read(candidate.training_set, candidate.key),
         champion=opponent,
+        load_attestation=lambda name: bundles.attestation(candidate.bundle, name),
     )
 
 

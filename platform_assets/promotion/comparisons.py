@@ -16,13 +16,14 @@ from platform_assets.promotion.spec import (
     LOSSES,
     BetterThanBaseline,
     BetterThanChampion,
+    Calibration,
     GateResult,
     Metric,
     MetricCeiling,
     MetricFloor,
 )
 from platform_assets.training.baselines import base_rate, gradient_boosting, group_rate
-from platform_assets.training.metrics import SMALLEST, brier, log_loss, pr_auc, roc_auc
+from platform_assets.training.metrics import SMALLEST, brier, calibration_error, log_loss, pr_auc, reliability, roc_auc
 
 Floats = NDArray[np.float64]
 
@@ -80,11 +81,30 @@ def better_than_champion(case: PromotionCase, gate: BetterThanChampion) -> GateR
     return bounded(gate, lower, gate.margin, message)
 
 
+def losses_of(metric: Metric, label: NDArray[np.bool_], score: Floats) -> Floats:
+    """The loss of each row, of which `log_loss` and `brier` are the means."""
+    chance = np.clip(score, SMALLEST, 1 - SMALLEST)
+    losses: Floats = -np.where(label, np.log(chance), np.log1p(-chance))
+    squares: Floats = (score - label) ** 2
+    return losses if metric == "log_loss" else squares
+
+
+def calibration(case: PromotionCase, gate: Calibration) -> GateResult:
+    """Probabilities are as high as the outcomes are frequent."""
+    error = calibration_error(case.label, case.score, gate.bins)
+    message = (
+        f"probabilities and rates differ by {error:.4f} on average over {gate.bins} bins and {len(case.label)} rows; "
+        f"{gate.maximum_error} is allowed"
+    )
+    table = reliability(case.label, case.score, gate.bins).to_dicts()
+    return bounded(gate, error, gate.maximum_error, message, most=True, table=table)
+
+
 def _difference(case: PromotionCase, gate: BetterThanChampion) -> Difference:
     if gate.metric == "auc":
         return delong(case.label, case.score, case.champion_score)
-    losses = _log_losses if gate.metric == "log_loss" else _squares
-    return paired(losses(case.label, case.score), losses(case.label, case.champion_score))
+    own, other = (losses_of(gate.metric, case.label, score) for score in (case.score, case.champion_score))
+    return paired(own, other)
 
 
 def _obstacle(case: PromotionCase, champion: Champion) -> str | None:
@@ -115,17 +135,6 @@ def _baseline(case: PromotionCase, gate: BetterThanBaseline) -> Floats:
     if gate.baseline not in case.forecasts:
         case.forecasts[gate.baseline] = gradient_boosting(training, judged)
     return case.forecasts[gate.baseline]
-
-
-def _log_losses(label: NDArray[np.bool_], score: Floats) -> Floats:
-    chance = np.clip(score, SMALLEST, 1 - SMALLEST)
-    losses: Floats = -np.where(label, np.log(chance), np.log1p(-chance))
-    return losses
-
-
-def _squares(label: NDArray[np.bool_], score: Floats) -> Floats:
-    squares: Floats = (score - label) ** 2
-    return squares
 
 
 def _day(instant: datetime) -> str:

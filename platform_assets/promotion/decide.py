@@ -1,4 +1,4 @@
-"""The decision: a signed yes, a signed no, or a signed "waiting for". Asking again is answered the same, until something changed."""
+"""The decision: a signed yes, a signed no, or a signed "waiting for". Asked again, it is the same until something changed."""
 
 import msgspec
 

@@ -7,29 +7,29 @@ from formats.clock import read_now
 from formats.errors import LedgerError, PromotionError
 from formats.home import Home
 from formats.signing import PrivateKey, PublicKey, key_id
-from platform_assets.promotion.keys import create_key, load_key
+from platform_assets.promotion.keys import create_key, load_key, public_keys, replace_key, signing_keys
 from platform_assets.promotion.pointers import Pointers, Token, project
 from resources.ledger import Draft, Entry, Head, Ledger, LedgerView
-from resources.ledger_anchor import load_anchor, write_anchor
+from resources.ledger_places import anchor_stores, open_ledger
 from resources.ledger_verification import VerificationReport, verify_entries
-from resources.sqlite_ledger import SqliteLedger
 
 Check = Callable[[Pointers], None]
 
 
 class Desk:
-    """What one request works with. `pointers` are those of the whole ledger, verified against the anchor.
+    """What one request works with. `pointers` are those of the whole ledger, verified against every anchor.
 
     Raises:
         PromotionError: the key is not to be had.
-        LedgerError: the chain is broken, cut, rewritten or without its anchor; nothing is decided on such a ledger.
+        LedgerError: the chain is broken, cut, rewritten or without one of its anchors; nothing is decided on such a ledger.
     """
 
     def __init__(self, home: Home) -> None:
         self.home = home
-        self.ledger: Ledger = SqliteLedger(home.ledger)
+        self.ledger: Ledger = open_ledger(home)
+        self._anchors = anchor_stores(home)
         self._key = load_key(home)
-        self.trusted: tuple[PublicKey, ...] = (self._key.public_key(),)
+        self.trusted: tuple[PublicKey, ...] = signing_keys(home, self._key)
         self.pointers, self._head = self._examined(self.ledger)
 
     @property
@@ -52,48 +52,70 @@ class Desk:
             check(self.pointers if view.head() == self._head else self._examined(view)[0])
 
         at = self.now
-        entries = self.ledger.append_all(drafts, actor=actor, at=at, key=self._key, guard=guard)
-        write_anchor(self.home.anchor, Head(entries[-1].sequence, entries[-1].hash), self._key, at)
+        entries = self.ledger.append_all(drafts, actor=actor, at=at, key=self._key, guard=guard, trusted=self.trusted)
+        head = Head(entries[-1].sequence, entries[-1].hash)
+        for store in self._anchors:
+            store.write(head, self._key, at, self.trusted)
         self.pointers, self._head = self._examined(self.ledger)
         return entries
 
     def _examined(self, view: LedgerView) -> tuple[Pointers, Head]:
-        anchor = load_anchor(self.home.anchor)
-        if anchor is None:
-            raise LedgerError(
-                "ledger-corrupt",
-                "the ledger's anchor is gone, so a cut or rewritten ledger would not be noticed",
-                "restore ledger/anchor.json from a copy; a new installation is initialised with `roadbed up`",
-            )
+        copies = [store.copy() for store in self._anchors]
         seen: list[Entry] = []
-        report = verify_entries(_noting(view.entries(), seen), self.trusted, anchor)
+        report = verify_entries(_noting(view.entries(), seen), self.trusted, copies)
         if report.breaks:
             raise LedgerError(
                 "ledger-corrupt",
                 f"nothing is decided on a damaged ledger: {report.breaks[0].message}",
-                "run `roadbed verify` for all findings, then restore the ledger and its anchor from one copy",
+                "run `roadbed ledger verify` for all findings, then restore the ledger and its anchors from one copy; a new "
+                "installation, or a new place for the anchor, is initialised with `roadbed up`",
             )
         return project(seen, self.trusted), report.head
 
 
 def initialise(home: Home) -> str:
-    """Create what the authority needs, or complete it; returns the key's id. Raises LedgerError if an anchor was lost."""
-    key = create_key(home)
-    ledger = SqliteLedger(home.ledger)
-    if load_anchor(home.anchor) is None and any(entry.keyid for entry in ledger.entries()):
+    """Create what the authority needs, or complete it; returns the key's id.
+
+    A place without an anchor gets one as long as another place still vouches for the ledger.
+
+    Raises:
+        LedgerError: the last anchor of a ledger with signed entries was lost, or an anchor that is there contradicts the ledger.
+    """
+    key, ledger, stores = create_key(home), open_ledger(home), anchor_stores(home)
+    copies = [copy for copy in (store.copy() for store in stores) if copy.data is not None]
+    trusted = signing_keys(home, key)
+    report = ledger.verify(trusted, copies)
+    if report.breaks:
+        raise LedgerError(
+            "ledger-corrupt",
+            f"a damaged ledger is not anchored anew: {report.breaks[0].message}",
+            "restore the ledger, its anchors and the authority's key from one copy",
+        )
+    if not copies and any(entry.keyid for entry in ledger.entries()):
         raise LedgerError(
             "ledger-corrupt",
             "the ledger holds signed entries and its anchor is gone; a new anchor would hide what was cut off",
-            "restore ledger/anchor.json from a copy",
+            f"restore the anchor from a copy ({', '.join(store.where for store in stores)})",
         )
-    write_anchor(home.anchor, ledger.head(), key, read_now(home.clock))
+    for store in stores:
+        store.write(report.head, key, read_now(home.clock), trusted)
     return key_id(key.public_key())
 
 
+def rotate(home: Home) -> str:
+    """Let a new key sign from now on and anchor the ledger with it; the new key's id.
+
+    Raises what `Desk` raises: on a damaged ledger the key is not changed.
+    """
+    Desk(home)
+    replace_key(home)
+    return initialise(home)
+
+
 def examine(home: Home) -> VerificationReport:
-    """Verify ledger and anchor without writing anything."""
-    trusted = (load_key(home).public_key(),)
-    return SqliteLedger(home.ledger).verify(trusted, load_anchor(home.anchor))
+    """Verify ledger and anchors with the public key alone, without writing anything. Raises PromotionError if there is no key."""
+    copies = [store.copy() for store in anchor_stores(home)]
+    return open_ledger(home).verify(public_keys(home), copies)
 
 
 def unmoved(endpoint: str, expected: Token) -> Check:

@@ -1,23 +1,38 @@
 """The honest figures of a candidate on the month that it never saw, beside what it must beat."""
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from math import isfinite
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from formats.contract import ServingContract
+from formats.errors import DataError
+from platform_assets.promotion.budgets import TEAM
+from platform_assets.promotion.case import OWN, PromotionCase
 from platform_assets.promotion.inference import Model as OnnxModel
+from platform_assets.promotion.memory import resident_growth
 from platform_assets.training.baselines import base_rate, gradient_boosting, group_rate
 from platform_assets.training.metrics import figures, reliability, slices
 from platform_assets.training.spec import TrainingData
 
-MODEL = "model"
+MODEL = OWN
 BOOSTING = "gradient boosting"
 LATENCY_REQUESTS = 500
 
 Scores = Mapping[str, NDArray[np.float64]]
+# A team's own figure of the hold-out rows (outcome included) and the model's probability of each.
+Measurement = Callable[[pl.DataFrame, NDArray[np.float64]], float]
+
+
+class Measured(NamedTuple):
+    """Values under the names that the ledger keeps them by, and why others have none."""
+
+    values: dict[str, float]
+    failures: tuple[str, ...]
 
 
 class Judgement(NamedTuple):
@@ -34,6 +49,11 @@ class Judgement(NamedTuple):
         """The model's own figures."""
         row = self.figures.filter(pl.col("name") == MODEL).drop("name").row(0, named=True)
         return {name: float(value) for name, value in row.items()}
+
+    @property
+    def slice_rows(self) -> dict[str, list[dict[str, Any]]]:
+        """The slices as plain rows."""
+        return {column: table.to_dicts() for column, table in self.slices.items()}
 
 
 def judge(
@@ -65,6 +85,40 @@ def latency_p99_ms(model: OnnxModel, judged: pl.DataFrame) -> float:
     """
     taken = [model.seconds(row) * 1e3 for row in judged.head(LATENCY_REQUESTS).iter_slices(1)]
     return float(np.quantile(taken, 0.99))
+
+
+def cost_measurements(model: OnnxModel, judged: pl.DataFrame, bundles: Path, digest: str) -> Measured:
+    """What an answer of the bundle `digest` below `bundles` costs: CPU time of one row, memory of the loaded model."""
+    latency = {"latency_p99_ms": latency_p99_ms(model, judged)}
+    try:
+        return Measured({**latency, "memory_bytes": float(resident_growth(bundles, digest))}, ())
+    except DataError as error:
+        return Measured(latency, (error.message,))
+
+
+def team_measurements(
+    functions: Mapping[str, Measurement], judged: pl.DataFrame, score: NDArray[np.float64]
+) -> Measured:
+    """What the team's functions say; one that raises or gives no finite number has no value, and its gate fails."""
+    values: dict[str, float] = {}
+    failures = []
+    for name, function in functions.items():
+        try:
+            value = float(function(judged, score))
+        except Exception as error:  # noqa: BLE001 - boundary: a team's code may raise anything
+            failures.append(f"{name} was not measured: {type(error).__name__}: {error}")
+            continue
+        if isfinite(value):
+            values[f"{TEAM}{name}"] = value
+        else:
+            failures.append(f"{name} was not measured: its value is {value}")
+    return Measured(values, tuple(failures))
+
+
+def share_forecasts(case: PromotionCase, judged: pl.DataFrame, scores: Scores) -> None:
+    """Spare the gates what was computed for the figures, if it is of the same rows in the same order."""
+    if case.frame.equals(judged):
+        case.forecasts.update({OWN: scores[MODEL], "gradient_boosting": scores[BOOSTING]})
 
 
 def _data(contract: ServingContract, frame: pl.DataFrame, label: str) -> TrainingData:

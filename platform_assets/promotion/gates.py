@@ -1,32 +1,61 @@
 """Evaluation: declared gates over a case. The same function gives the UI its checks and the authority its decision."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
+from platform_assets.promotion import spec
+from platform_assets.promotion.budgets import (
+    framework_parity,
+    latency_budget,
+    memory_budget,
+    rehearsed,
+    size_budget,
+    team_measured,
+)
+from platform_assets.promotion.card import card_complete
 from platform_assets.promotion.case import PromotionCase
 from platform_assets.promotion.comparisons import (
     better_than_baseline,
     better_than_champion,
+    calibration,
     metric_ceiling,
     metric_floor,
 )
-from platform_assets.promotion.inspections import (
-    framework_parity,
-    latency_budget,
-    provenance_complete,
-    signature_equals_contract,
-)
+from platform_assets.promotion.dependencies import dependencies_scanned
+from platform_assets.promotion.drift import drift_against_served
+from platform_assets.promotion.inspections import provenance_complete, signature_equals_contract
+from platform_assets.promotion.leakage import no_leakage
+from platform_assets.promotion.repeatability import deterministic
 from platform_assets.promotion.results import result
-from platform_assets.promotion.spec import (
-    AnyGate,
-    BetterThanBaseline,
-    BetterThanChampion,
-    FrameworkParity,
-    GateResult,
-    LatencyBudget,
-    MetricCeiling,
-    MetricFloor,
-    SignatureEqualsContract,
-)
+from platform_assets.promotion.robustness import robust
+from platform_assets.promotion.serving_path import serving_skew
+from platform_assets.promotion.slicing import slice_gap, worst_slice
+from platform_assets.promotion.spec import AnyGate, Gate, GateResult
+
+JUDGES: Mapping[type[Gate], Callable[[PromotionCase, Any], GateResult]] = {
+    spec.MetricFloor: metric_floor,
+    spec.MetricCeiling: metric_ceiling,
+    spec.BetterThanBaseline: better_than_baseline,
+    spec.BetterThanChampion: better_than_champion,
+    spec.WorstSlice: worst_slice,
+    spec.SliceGap: slice_gap,
+    spec.Calibration: calibration,
+    spec.SignatureEqualsContract: signature_equals_contract,
+    spec.Deterministic: deterministic,
+    spec.Robust: robust,
+    spec.ServingSkew: serving_skew,
+    spec.SizeBudget: size_budget,
+    spec.FrameworkParity: framework_parity,
+    spec.LatencyBudget: latency_budget,
+    spec.MemoryBudget: memory_budget,
+    spec.TeamMeasured: team_measured,
+    spec.ProvenanceComplete: provenance_complete,
+    spec.NoLeakage: no_leakage,
+    spec.DriftAgainstServed: drift_against_served,
+    spec.DependenciesScanned: dependencies_scanned,
+    spec.CardComplete: card_complete,
+    spec.Rehearsed: rehearsed,
+}
 
 
 def evaluate(case: PromotionCase, gates: Iterable[AnyGate]) -> tuple[GateResult, ...]:
@@ -36,24 +65,6 @@ def evaluate(case: PromotionCase, gates: Iterable[AnyGate]) -> tuple[GateResult,
 
 def _evaluate(case: PromotionCase, gate: AnyGate) -> GateResult:
     try:
-        return _dispatch(case, gate)
+        return JUDGES[type(gate)](case, gate)
     except Exception as error:  # noqa: BLE001 - boundary: what a gate raises is its finding, and never a pass
         return result(gate, "failed", f"the gate could not be evaluated: {type(error).__name__}: {error}")
-
-
-def _dispatch(case: PromotionCase, gate: AnyGate) -> GateResult:  # noqa: PLR0911 - one line a gate
-    if isinstance(gate, MetricFloor):
-        return metric_floor(case, gate)
-    if isinstance(gate, MetricCeiling):
-        return metric_ceiling(case, gate)
-    if isinstance(gate, BetterThanBaseline):
-        return better_than_baseline(case, gate)
-    if isinstance(gate, BetterThanChampion):
-        return better_than_champion(case, gate)
-    if isinstance(gate, FrameworkParity):
-        return framework_parity(case, gate)
-    if isinstance(gate, SignatureEqualsContract):
-        return signature_equals_contract(case, gate)
-    if isinstance(gate, LatencyBudget):
-        return latency_budget(case, gate)
-    return provenance_complete(case, gate)

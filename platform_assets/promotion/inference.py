@@ -16,11 +16,13 @@ from formats.bundle import Manifest
 from formats.canonical import sha256_hex
 from formats.contract import ServingContract, decode_contract
 from formats.errors import DataError, IntegrityError
+from formats.profile import ReferenceProfile, decode_profile
 from platform_assets.training.spec import TrainingData
 
 _TILE = 4096
 
 Floats = NDArray[np.float64]
+Feed = dict[str, NDArray[Any]]
 
 
 class Tensor(NamedTuple):
@@ -32,7 +34,7 @@ class Tensor(NamedTuple):
 
 
 class Model:
-    """An ONNX graph in memory, from the very bytes that the manifest names.
+    """An ONNX graph in memory, from the very bytes that the manifest names; `size` is the payload's, in bytes.
 
     Raises:
         IntegrityError: at once if the bytes are not the manifest's; at first use if the graph cannot be loaded or reads files
@@ -44,12 +46,22 @@ class Model:
         if manifest.digest != digest:
             raise _unusable(digest, "its manifest changed while it was read")
         self.contract: ServingContract = _contract(_payload(folder, manifest, "contract.json"), digest)
-        self._onnx = _payload(folder, manifest, "model.onnx")
+        self.onnx = _payload(folder, manifest, "model.onnx")
+        self.size = sum((folder / "payload" / name).stat().st_size for name in manifest.files)
+        self._profile = _payload(folder, manifest, "profile.json")
         self._digest = digest
 
     @cached_property
     def _session(self) -> Any:  # noqa: ANN401 - onnxruntime has no types
-        return _session(self._onnx, self._digest)
+        return _session(self.onnx, self._digest)
+
+    @cached_property
+    def profile(self) -> ReferenceProfile:
+        """How the training rows were distributed. Raises IntegrityError if it cannot be read."""
+        try:
+            return decode_profile(self._profile)
+        except msgspec.DecodeError as error:
+            raise _unusable(self._digest, f"its reference profile cannot be read ({error})") from error
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -63,20 +75,24 @@ class Model:
 
     def predict(self, frame: pl.DataFrame) -> Floats:
         """The probability of each row. Raises DataError if columns are missing or an answer is not a probability."""
-        names = [tensor.name for tensor in self.inputs]
-        parts = []
-        for tile in frame.iter_slices(_TILE):
-            rows = examples(tile, self.contract)
-            matrices = {"numeric": rows.numbers(), "categorical": rows.texts()}
-            answer = self._session.run([self.contract.output], {name: matrices[name] for name in names})[0]
-            parts.append(np.asarray(answer, dtype=np.float64).reshape(-1))
-        return _probabilities(np.concatenate(parts) if parts else np.empty(0), frame.height)
+        tiles = [self.answer(self.feed(tile)) for tile in frame.iter_slices(_TILE)]
+        return np.concatenate(tiles) if tiles else np.empty(0)
+
+    def feed(self, frame: pl.DataFrame) -> Feed:
+        """The rows as the graph's inputs. Raises DataError if a column is missing."""
+        rows = examples(frame, self.contract)
+        matrices: Feed = {"numeric": rows.numbers(), "categorical": rows.texts()}
+        return {tensor.name: matrices[tensor.name] for tensor in self.inputs}
+
+    def answer(self, feed: Feed) -> Floats:
+        """The probability of each row of `feed`. Raises DataError if an answer is not a probability."""
+        answer = self._session.run([self.contract.output], feed)[0]
+        rows = len(next(iter(feed.values())))
+        return _probabilities(np.asarray(answer, dtype=np.float64).reshape(-1), rows)
 
     def seconds(self, frame: pl.DataFrame) -> float:
         """CPU seconds of this thread that the graph itself takes for the rows of `frame`."""
-        rows = examples(frame, self.contract)
-        matrices = {"numeric": rows.numbers(), "categorical": rows.texts()}
-        feed = {tensor.name: matrices[tensor.name] for tensor in self.inputs}
+        feed = self.feed(frame)
         began = time.thread_time()
         self._session.run([self.contract.output], feed)
         return time.thread_time() - began

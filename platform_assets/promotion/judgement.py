@@ -19,6 +19,7 @@ from platform_assets.promotion.messages import Decide
 from platform_assets.promotion.pointers import Token
 from platform_assets.promotion.policy import Policy
 from platform_assets.promotion.records import Decision, Release
+from platform_assets.promotion.rehearsal import Rehearsal, newest_rehearsal
 from platform_assets.promotion.spec import GateResult, Origin
 from platform_assets.promotion.standing import Standing, missing_approvals, standing, waived
 from resources.bundle_store import FileBundleStore
@@ -40,6 +41,7 @@ class Matter:
     words: Standing
     spoken: int
     staged: Release | None
+    rehearsed: tuple[str, Rehearsal] | None
     now: datetime
     notes: tuple[str, ...] = ()
 
@@ -58,6 +60,7 @@ class Matter:
             "statements": self.words.entries,
             "frozen": None if freeze is None else freeze.end.isoformat(),
             "staged": None if self.staged is None else self.staged.release,
+            "rehearsal": None if self.rehearsed is None else self.rehearsed[0],
         }
 
 
@@ -75,6 +78,7 @@ def weigh(desk: Desk, request: Decide, entry: Entry, policy: Policy, token: Toke
         words=standing(said, load_identities(desk.home), candidate.authors, policy, now),
         spoken=len(said),
         staged=None if policy.after is None else desk.pointers.was_live(request.bundle, model, policy.after),
+        rehearsed=_rehearsed(desk, request.bundle, model, policy),
         now=now,
         notes=notes,
     )
@@ -111,8 +115,19 @@ def _results(desk: Desk, matter: Matter) -> tuple[GateResult, ...]:
     champion = desk.pointers.champion(matter.request.endpoint)
     case = load_case(matter.candidate, champion, FileBundleStore(desk.home.bundles), DeltaLake(desk.home.lake))
     case.require()
-    own = [gate for gate in matter.candidate.gates if gate not in matter.policy.gates]
+    if matter.rehearsed is not None:
+        case.rehearsal = matter.rehearsed[1]
+    if champion is not None and (before := _rehearsed(desk, champion.bundle, matter.candidate.model, matter.policy)):
+        case.champion_rehearsal = before[1]
+    declared = matter.candidate.gates if matter.policy.declared_gates else ()
+    own = [gate for gate in declared if gate not in matter.policy.gates]
     return (*_from("policy", evaluate(case, matter.policy.gates)), *_from("declared", evaluate(case, own)))
+
+
+def _rehearsed(desk: Desk, bundle: str, model: str, policy: Policy) -> tuple[str, Rehearsal] | None:
+    if policy.after is None:
+        return None
+    return newest_rehearsal(desk.ledger, bundle, f"{model}/{policy.after}/endpoint")
 
 
 def _from(origin: Origin, results: tuple[GateResult, ...]) -> tuple[GateResult, ...]:

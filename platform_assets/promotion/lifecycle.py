@@ -56,7 +56,10 @@ def live(desk: Desk, request: Live) -> Moved:
 
 
 def renew(desk: Desk, request: Renew) -> Issued:
-    """A new document, with the next sequence, for the live release. Raises PromotionError if nothing is live, it is barred, or a waiver is over."""
+    """A new document, with the next sequence, for the live release.
+
+    Raises PromotionError if nothing is live, it is barred, or a waiver is over.
+    """
     champion = desk.pointers.champion(request.endpoint)
     if champion is None:
         raise PromotionError(

@@ -80,7 +80,7 @@ class Lift(Request, frozen=True, kw_only=True):
 
 
 class Say(Request, frozen=True, kw_only=True):
-    """A person's signed statement (statement.py): an approval, a rejection, a waiver. `envelope` is its DSSE envelope, JSON text."""
+    """A person's signed statement (statement.py): approval, rejection or waiver. `envelope` is its DSSE envelope, JSON text."""
 
     envelope: str
 
@@ -114,7 +114,10 @@ class Issued(Answer, frozen=True, kw_only=True):
 
 
 class Decided(Answer, frozen=True, kw_only=True):
-    """The decision; `issued` only when approved, `missing` only when waiting. `ignored` counts rows that someone else wrote in the authority's name."""
+    """The decision; `issued` only when approved, `missing` only when waiting.
+
+    `ignored` counts rows that someone else wrote in the authority's name.
+    """
 
     decision: str
     verdict: Literal["approved", "refused", "waiting"]

@@ -79,6 +79,11 @@ class Pointers:
         sequence, _ = self._decided[bundle, endpoint]
         return all(given.sequence < sequence for given in self.statements(bundle, endpoint))
 
+    def is_newer(self, entry: Entry, bundle: str, endpoint: str) -> bool:
+        """Whether `entry` was written after the authority's last word on `bundle` for `endpoint`."""
+        found = self._decided.get((bundle, endpoint))
+        return found is None or entry.sequence > found[0]
+
     def statements(self, subject: str, endpoint: str) -> tuple[Given, ...]:
         """What people said about `subject` at `endpoint`, oldest first."""
         return tuple(given for given in self._statements.get(subject, ()) if given.statement.endpoint == endpoint)
@@ -172,7 +177,9 @@ class Pointers:
             self._move(release, "superseded")
 
     def _move(self, release: str, state: State) -> None:
-        before = self.release(release)
+        before = self._releases.get(release)
+        if before is None:
+            return  # the key that approved it was revoked, so it was never released
         check_transition(release, before.state, state)
         live = before.was_live or state == "live"
         self._releases[release] = msgspec.structs.replace(before, state=state, was_live=live)

@@ -1,7 +1,7 @@
 """Policy: what a platform team asks for in an environment, as data that teams cannot change.
 
-Mandatory gates always run with the policy's own numbers; what a team declares comes on top and can only ask for more. An installation
-may bring its own policies (`authority/policies/<environment>.yaml`); the ones in this package are for those that do not.
+Mandatory gates always run with the policy's own numbers; what a team declares comes on top and can only ask for more. An
+installation may bring its own (`authority/policies/<environment>.yaml`); the ones in this package are for those that do not.
 
     environment: prod
     version: 3
@@ -55,6 +55,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What `environment` asks for. `version` is for people; decisions record the digest.
 
     An approval counts for `approval_days`. `after` names the environment in which a bundle must have been live before.
+    Without `declared_gates` a team's own gates are not asked for here.
     """
 
     environment: str
@@ -65,6 +66,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     freezes: tuple[Freeze, ...] = ()
     approval_days: int = 30
     after: str | None = None
+    declared_gates: bool = True
 
     @property
     def digest(self) -> str:

@@ -36,6 +36,17 @@ def _gate(before: AnyGate, after: AnyGate) -> Iterator[str]:
 
 
 def _rules(before: Policy, after: Policy) -> Iterator[str]:
+    yield from _people(before, after)
+    for freeze in before.freezes:
+        if not any(new.start <= freeze.start and new.end >= freeze.end for new in after.freezes):
+            yield f"the freeze from {freeze.start.isoformat()} ({freeze.reason}) is gone or shorter"
+    if before.declared_gates and not after.declared_gates:
+        yield "the teams' own gates are no longer asked for"
+    if before.after not in {None, after.after}:
+        yield f"a bundle need not have been live in {before.after} first"
+
+
+def _people(before: Policy, after: Policy) -> Iterator[str]:
     for rule in before.approvals:
         if not any(set(new.roles) <= set(rule.roles) and new.count >= rule.count for new in after.approvals):
             yield f"{rule.count} approvals by {'/'.join(rule.roles)} are no longer asked for"
@@ -43,13 +54,8 @@ def _rules(before: Policy, after: Policy) -> Iterator[str]:
         for gate in new.gates:
             if not any(_allows(old, gate, new.roles, new.at_most_days) for old in before.waivers):
                 yield f"{gate} may be waived by {'/'.join(new.roles)} for {new.at_most_days} days"
-    for freeze in before.freezes:
-        if not any(new.start <= freeze.start and new.end >= freeze.end for new in after.freezes):
-            yield f"the freeze from {freeze.start.isoformat()} ({freeze.reason}) is gone or shorter"
     if after.approval_days > before.approval_days:
         yield f"approvals count for {after.approval_days} days instead of {before.approval_days}"
-    if before.after not in {None, after.after}:
-        yield f"a bundle need not have been live in {before.after} first"
 
 
 def _allows(rule: WaiverRule, gate: str, roles: tuple[str, ...], days: int) -> bool:

@@ -8,9 +8,10 @@ import msgspec
 
 from platform_assets.promotion.spec import Gate, GateResult, Status
 
+Finding = dict[str, Any]
 Rows = Iterable[Mapping[str, Any]]
 
-_SAMPLES = 10
+_SAMPLES = 25
 
 
 def bounded(
@@ -35,6 +36,11 @@ def listed(gate: Gate, failures: Rows, good: str) -> GateResult:
     first = rows[0]
     message = f"{len(rows)} findings; first: {first['what']} is {first['found']}, expected {first['expected']}"
     return result(gate, "failed", message, value=len(rows), threshold=0, margin=-len(rows), table=rows)
+
+
+def finding(what: str, found: object, expected: object) -> Finding:
+    """One row of what `listed` takes."""
+    return {"what": what, "found": str(found), "expected": str(expected)}
 
 
 def result(

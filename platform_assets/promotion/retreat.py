@@ -100,7 +100,7 @@ def _grounds(desk: Desk, release: Release, good: Release, cause: str, reason: st
 
 
 def _last_good(desk: Desk, release: Release, to: str | None) -> Release | None:
-    """The champion, if it is another release; else the newest that was live, is neither barred nor lapsed, and whose bundle is whole."""
+    """The champion, if it is another release; else the newest that was live, is neither barred nor lapsed, and is whole."""
     good = (
         r
         for r in _once_live(desk.pointers, release)

@@ -9,6 +9,7 @@ from platform_assets.promotion.candidate import evaluation_of
 from platform_assets.promotion.live import pointers
 from platform_assets.promotion.pointers import Pointers
 from platform_assets.promotion.records import Release
+from platform_assets.promotion.rehearsal import REHEARSAL, was_rehearsed
 from platform_assets.runs import Job, request_once
 from platform_assets.team import Model
 from resources.installation import Installation
@@ -16,14 +17,17 @@ from resources.installation import Installation
 RENEW_BEFORE = timedelta(days=7)
 
 
-def promotion(owner: Owner, model: Model) -> tuple[Job, dg.SensorDefinition]:
-    """The job that releases and deploys, and the sensor that starts it."""
-    endpoint = model.endpoint(owner.team)
-    keys = [dg.AssetKey([*endpoint.split("/")[:-1], stop]) for stop in ("release", "endpoint")]
-    job = dg.define_asset_job(f"{model.name}_{model.environment}", selection=keys, description="Release and endpoint.")
+def promotion(owner: Owner, model: Model, environment: str) -> tuple[Job, dg.SensorDefinition]:
+    """The job that releases and deploys to `environment`, and rehearses there if it is not the last; the sensor that starts it."""
+    endpoint, path = model.endpoint(owner.team, environment), model.path(owner.team)
+    stops = ("release", "endpoint", *((REHEARSAL,) if environment != model.environment else ()))
+    keys = [dg.AssetKey([*endpoint.split("/")[:-1], stop]) for stop in stops]
+    job = dg.define_asset_job(
+        f"{model.name}_{environment}", selection=keys, description=f"{', '.join(stops)}.".capitalize()
+    )
 
     @dg.sensor(
-        name=f"{model.name}_{model.environment}",
+        name=f"{model.name}_{environment}",
         job=job,
         minimum_interval_seconds=10,
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -31,7 +35,9 @@ def promotion(owner: Owner, model: Model) -> tuple[Job, dg.SensorDefinition]:
     )
     def sensor(context: dg.SensorEvaluationContext, installation: Installation) -> dg.RunRequest | dg.SkipReason:
         state = pointers(installation)
-        candidate = undecided(installation, state, model.path(owner.team), endpoint)
+        candidate = undecided(installation, state, path, endpoint)
+        if candidate is not None and (stops := _ahead(installation, owner, model, environment, candidate)):
+            return dg.SkipReason(f"{candidate[:19]} has not been rehearsed in {stops[0]} yet")
         if candidate is not None:
             config = {"ops": {"__".join(keys[0].path): {"config": {"bundle": candidate}}}}
             return request_once(context.instance, job.name, candidate, run_config=config)
@@ -40,9 +46,15 @@ def promotion(owner: Owner, model: Model) -> tuple[Job, dg.SensorDefinition]:
             return request_once(context.instance, job.name, desired.release)
         if desired is not None and runs_out(desired, installation.clock.now()):
             return request_once(context.instance, job.name, f"renewal of {desired.release}")
-        return dg.SkipReason(_at_rest(installation, state, model.path(owner.team), endpoint))
+        return dg.SkipReason(_at_rest(installation, state, path, endpoint))
 
     return job, sensor
+
+
+def _ahead(installation: Installation, owner: Owner, model: Model, environment: str, bundle: str) -> list[str]:
+    """The environments that `bundle` must still come through."""
+    stops = model.before(environment)
+    return [at for at in stops if not was_rehearsed(installation.ledger, bundle, model.endpoint(owner.team, at))]
 
 
 def _at_rest(installation: Installation, state: Pointers, model: str, endpoint: str) -> str:
@@ -64,9 +76,10 @@ def runs_out(release: Release, now: datetime) -> bool:
 def undecided(installation: Installation, state: Pointers, model: str, endpoint: str) -> str | None:
     """The newest evaluated bundle of `model`, if the authority has not decided on it for `endpoint` or may decide otherwise now."""
     bundle = newest_evaluated(installation, model)
-    if bundle is None or state.settled(bundle, endpoint, installation.clock.now()):
-        return None
-    return bundle
+    if bundle is None or not state.settled(bundle, endpoint, installation.clock.now()):
+        return bundle
+    entries = installation.ledger.entries("rehearsal", bundle)
+    return bundle if any(state.is_newer(entry, bundle, endpoint) for entry in entries) else None
 
 
 def newest_evaluated(installation: Installation, model: str) -> str | None:

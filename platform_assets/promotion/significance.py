@@ -38,15 +38,29 @@ class Difference(NamedTuple):
         return 2 * NormalDist().cdf(-abs(self.estimate) / self.error)
 
 
+def area(label: NDArray[np.bool_], score: Floats) -> tuple[float, float]:
+    """AUC and its standard error by DeLong. Raises DataError unless both classes have at least two rows."""
+    positives, negatives = _classes(label)
+    value, by_positive, by_negative = _components(label, score)
+    variance = np.var(by_positive, ddof=1) / positives + np.var(by_negative, ddof=1) / negatives
+    return value, sqrt(float(variance))
+
+
+def wilson(hits: int, rows: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Two-sided interval of a rate, which stays within 0 and 1 even for few rows.
+
+    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
+    """
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    rate, weight = hits / rows, 1 + z * z / rows
+    middle = (rate + z * z / (2 * rows)) / weight
+    half = z / weight * sqrt(rate * (1 - rate) / rows + z * z / (4 * rows * rows))
+    return middle - half, middle + half
+
+
 def delong(label: NDArray[np.bool_], candidate: Floats, champion: Floats) -> Difference:
     """Difference of two AUCs on the same rows. Raises DataError unless both classes have at least two rows."""
-    positives, negatives = int(label.sum()), int((~label).sum())
-    if positives < 2 or negatives < 2:
-        raise DataError(
-            "data-missing",
-            f"the hold-out has {positives} positive and {negatives} negative rows; comparing needs two of each",
-            "judge on a longer window",
-        )
+    positives, negatives = _classes(label)
     areas, by_positive, by_negative = zip(*(_components(label, score) for score in (candidate, champion)), strict=True)
     # Components of the difference itself: the same variance as DeLong's covariance matrix, and exactly 0 for equal rankings.
     variance = np.var(by_positive[0] - by_positive[1], ddof=1) / positives
@@ -61,6 +75,17 @@ def paired(candidate: Floats, champion: Floats) -> Difference:
     better = champion - candidate
     error = float(np.std(better, ddof=1)) / sqrt(len(better))
     return Difference(float(candidate.mean()), float(champion.mean()), float(better.mean()), error)
+
+
+def _classes(label: NDArray[np.bool_]) -> tuple[int, int]:
+    positives, negatives = int(label.sum()), int((~label).sum())
+    if positives < 2 or negatives < 2:
+        raise DataError(
+            "data-missing",
+            f"the hold-out has {positives} positive and {negatives} negative rows; comparing needs two of each",
+            "judge on a longer window",
+        )
+    return positives, negatives
 
 
 def _components(label: NDArray[np.bool_], score: Floats) -> tuple[float, Floats, Floats]:

@@ -31,7 +31,7 @@ def batch_predictions_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
         start, end = requested_window(context, owner.calendar, installation)
         release = live_release(installation, model.endpoint(owner.team))
         scorer = open_model(installation.bundles, release.bundle)
-        questions = features_as_known(dataset.spine, dataset.views, tables, start, end).collect()
+        questions = features_as_known(dataset.spine, dataset.views, tables, start, end)
         answers = questions.with_columns(
             pl.Series("probability", scorer.predict(questions)),
             bundle=pl.lit(release.bundle),

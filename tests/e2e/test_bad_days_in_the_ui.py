@@ -59,6 +59,7 @@ def make_live(root: Path) -> None:
             road.set_clock(NOW)
             road.take_in()
             assert road.train().success
+            assert road.rehearse().success
             assert road.promote().success
 
 

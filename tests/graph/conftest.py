@@ -19,6 +19,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallRoad]:
     road.set_clock(NOW)
     road.take_in()
     assert road.train().success
+    assert road.rehearse().success
+    road.rest()
     yield road
     road.close()
     patch.undo()

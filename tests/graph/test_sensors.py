@@ -1,12 +1,16 @@
 """The sensors on a real short road: what they ask for, and what they say when they ask for nothing."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import dagster as dg
 import pytest
 from aviation.team import TEAM
 
-from tests.support.small_road import CUTOFF, DEPARTURE_DELAY, NOW, SmallRoad
+from formats.home import VARIABLE
+from platform_assets.promotion.live import pointers
+from platform_assets.runs import SUBJECT
+from tests.support.small_road import CUTOFF, DEPARTURE_DELAY, ENDPOINT, NOW, SmallRoad, copy_of, definitions
 
 pytestmark = pytest.mark.slow
 
@@ -69,6 +73,40 @@ def test_promotion_asks_once_and_a_refused_candidate_stays_decided(refused: Smal
     assert isinstance(asked, dg.RunRequest)
     assert refused.promote().success
     assert "no evaluated candidate waits" in str(tick(refused, "departure_delay_prod"))
+
+
+def test_a_candidate_goes_through_staging_first(
+    trained: SmallRoad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "home"))
+    road = copy_of(trained, tmp_path / "home", definitions(seed=1))
+    assert road.train().success
+    assert "has not been rehearsed in staging yet" in str(tick(road, "departure_delay_prod"))
+    asked = tick(road, "departure_delay_staging")
+    assert isinstance(asked, dg.RunRequest)
+    newer = asked.tags[SUBJECT]
+    assert road.run(asked.job_name, run_config=asked.run_config).success
+    assert "no evaluated candidate waits" in str(tick(road, "departure_delay_staging"))
+    further = tick(road, "departure_delay_prod")
+    assert isinstance(further, dg.RunRequest)
+    assert further.tags[SUBJECT] == newer
+    road.close()
+
+
+@pytest.mark.attack
+def test_a_click_on_production_does_not_pass_staging_by(
+    trained: SmallRoad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "home"))
+    road = copy_of(trained, tmp_path / "home", definitions(seed=1))
+    assert road.train().success
+    assert road.promote().success
+    state = pointers(road.installation)
+    assert state.desired(ENDPOINT) is None
+    newest = list(road.installation.ledger.entries("decision"))[-1]
+    assert "was not rehearsed in staging" in str(newest.body["reasons"])
+    assert newest.body["missing"] == ["it has not been live in staging"]
+    road.close()
 
 
 def test_predictions_wait_for_a_live_release(refused: SmallRoad) -> None:

@@ -36,6 +36,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallRoad]:
     road.set_clock(NOW)
     road.take_in()
     assert road.train().success
+    assert road.rehearse().success
     assert road.promote().success
     yield road
     road.close()

@@ -38,6 +38,7 @@ from platform_assets.code_location import team_definitions
 from platform_assets.promotion.live import pointers
 from resources.endpoint_runtime import LocalEndpointRuntime
 from resources.installation import installation_at
+from tests.integration.test_authority_service import SERVICE_COMMANDS
 from tests.support.documented import (
     PAGES,
     ROOT,
@@ -139,6 +140,7 @@ def release_two_more(clone: Clone) -> None:
             model = dataclasses.replace(DEPARTURE_DELAY, trainer=trainer)
             road = SmallRoad(clone.home.root, team_definitions(dataclasses.replace(TEAM, models=(model,))))
             assert road.train(CUTOFF).success
+            assert road.rehearse().success
             assert road.promote().success
             road.close()
     assert len({_bundle(number, clone) for number in range(3)}) == 3
@@ -213,18 +215,18 @@ PAGES_AS_RUN: dict[str, tuple[Step, ...]] = {
             ("lifted   1 bars on {third bundle}",),
             {"DIGEST": "third bundle", "TEXT": "reason"},
         ),
-        Step("roadbed verify", ("whole    chain, signatures and anchor hold",)),
+        Step("roadbed ledger verify", ("whole    chain, signatures and anchor hold",)),
         Step(".venv/bin/dagster dev", serving=r"Serving dagster-webserver on (http://\S+)"),
         Step("make down", ("down ",)),
         Step("make up", ("start    webserver", *PREDICTION)),
         Step("ROADBED_FAILPOINT=file.before_rename .venv/bin/roadbed advance --days 1", status=128 + signal.SIGKILL),
     ),
     "docs/performance.md": (Step("make bench NAME=<name>", fill={"<name>": "benchmark"}),),
-    "docs/security.md": (Step("roadbed verify", ("whole    chain, signatures and anchor hold",)),),
+    "docs/security.md": (Step("roadbed ledger verify", ("whole    chain, signatures and anchor hold",)),),
     "docs/troubleshooting.md": (
         Step("env | grep PANDERA", ("PANDERA_VALIDATION_ENABLED=False",), env={"PANDERA_VALIDATION_ENABLED": "False"}),
         Step("roadbed explain <subject>", ("bundle sha256:",), {"<subject>": "model"}),
-        Step("roadbed verify", ("rows ", "whole ")),
+        Step("roadbed ledger verify", ("rows ", "whole ")),
         Step("roadbed explain <team>/<table>", ("{table}", "2013-01-01"), {"<team>/<table>": "table"}),
         Step("roadbed status", ("running", "clock", "replay")),
         Step("roadbed explain <endpoint>", ("state     live",), {"<endpoint>": "endpoint"}),
@@ -245,11 +247,14 @@ PAGES_AS_RUN: dict[str, tuple[Step, ...]] = {
     ),
 }
 
-# Running these here would run this test again, or judge the work of whoever is typing at the moment.
-ELSEWHERE = dict.fromkeys(("make lint", "make test"), ".ci/run")
+# Running these here would run this test again, or judge the work of whoever is typing at the moment; or they make a second
+# installation, with servers of its own.
+ELSEWHERE = dict.fromkeys(("make lint", "make test"), ".ci/run") | dict.fromkeys(
+    SERVICE_COMMANDS, "tests/integration/test_authority_service.py"
+)
 
 # A verb that needs arguments, named without them: the step that has them stands for it.
-NAMED = ("roadbed advance", "roadbed explain", "roadbed lift", "roadbed rollback")
+NAMED = ("roadbed advance", "roadbed explain", "roadbed ledger create", "roadbed lift", "roadbed rollback")
 
 
 def shown_on(page: str) -> list[str]:
@@ -279,7 +284,7 @@ def test_what_runs_elsewhere_does(command: str, file: str) -> None:
 
 @pytest.mark.parametrize("name", NAMED)
 def test_a_verb_named_without_arguments_is_run_with_them(name: str) -> None:
-    assert any(step.text.startswith(f"{name} ") for step in steps())
+    assert any(text.startswith(f"{name} ") for text in [*(step.text for step in steps()), *ELSEWHERE])
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -51,6 +51,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallRoad]:
     road.set_clock(LATER)
     road.take_in()
     assert road.train().success
+    assert road.rehearse().success
+    road.rest()
     _log_predictions(road)
     yield road
     road.close()

@@ -15,8 +15,10 @@ class Mutant(NamedTuple):
 
 _GATES = "tests/unit/promotion/test_gates.py::"
 _LIFE = "tests/unit/promotion/test_lifecycle.py::"
+_WORDS = "tests/unit/promotion/test_approvals.py::"
 _LEDGER = "tests/unit/promotion/test_ledger_verification.py::"
 _COMPARISONS = "platform_assets/promotion/comparisons.py"
+_BUDGETS = "platform_assets/promotion/budgets.py"
 _INSPECTIONS = "platform_assets/promotion/inspections.py"
 
 MUTANTS = (
@@ -64,21 +66,21 @@ MUTANTS = (
     ),
     Mutant(
         "parity-on-no-rows",
-        _INSPECTIONS,
+        _BUDGETS,
         "if rows < 1:",
         "if rows < 0:",
         f"{_GATES}test_measurements_that_say_nothing_have_failed",
     ),
     Mutant(
         "parity-without-tolerance",
-        _INSPECTIONS,
+        _BUDGETS,
         "bounded(gate, worst, gate.tolerance,",
         "bounded(gate, worst, worst,",
         f"{_GATES}test_parity_and_latency_fail_beyond_their_bounds",
     ),
     Mutant(
         "latency-without-budget",
-        _INSPECTIONS,
+        _BUDGETS,
         "bounded(gate, p99, gate.p99_ms,",
         "bounded(gate, p99, p99,",
         f"{_GATES}test_parity_and_latency_fail_beyond_their_bounds",
@@ -93,15 +95,15 @@ MUTANTS = (
     Mutant(
         "training-rows-judged",
         _INSPECTIONS,
-        "*_time_findings(case), *_overlap_findings(case)]",
-        "*_time_findings(case)]",
+        "*time_findings(case), *overlap_findings(case, case.candidate.key)]",
+        "*time_findings(case)]",
         f"{_GATES}test_training_rows_in_the_hold_out_are_found",
     ),
     Mutant(
         "times-not-looked-at",
         _INSPECTIONS,
-        "*_time_findings(case), *_overlap_findings(case)]",
-        "*_overlap_findings(case)]",
+        "*time_findings(case), *overlap_findings(case, case.candidate.key)]",
+        "*overlap_findings(case, case.candidate.key)]",
         f"{_GATES}test_every_gap_in_provenance_is_named",
     ),
     Mutant(
@@ -113,10 +115,52 @@ MUTANTS = (
     ),
     Mutant(
         "reasons-without-consequence",
-        "platform_assets/promotion/decide.py",
-        'verdict="refused" if reasons else "approved"',
-        'verdict="approved"',
+        "platform_assets/promotion/judgement.py",
+        "    if reasons:\n",
+        "    if not reasons and missing:\n",
         f"{_LIFE}test_a_refused_candidate_is_a_fact_with_reasons",
+    ),
+    Mutant(
+        "approvals-not-asked-for",
+        "platform_assets/promotion/standing.py",
+        "if len(fitting) < rule.count:",
+        "if rule.count < 0:",
+        f"{_WORDS}test_a_good_candidate_waits_until_somebody_approves_it",
+    ),
+    Mutant(
+        "own-approval-counts",
+        "platform_assets/promotion/standing.py",
+        'own = identities.wrote(said.actor, authors) and said.verb != "reject"',
+        "own = False",
+        f"{_WORDS}test_nobody_approves_their_own",
+    ),
+    Mutant(
+        "approvals-never-age",
+        "platform_assets/promotion/standing.py",
+        "now < said.expires_at and not own",
+        "not own",
+        f"{_WORDS}test_an_approval_ages",
+    ),
+    Mutant(
+        "revoked-key-counts",
+        "platform_assets/promotion/identity.py",
+        "if keyid not in self.revoked}",
+        "if keyid}",
+        f"{_WORDS}test_a_revoked_key_takes_its_word_with_it",
+    ),
+    Mutant(
+        "lower-policy-at-once",
+        "platform_assets/promotion/force.py",
+        "if given_up and (words.rejections or missing):",
+        "if given_up and words.rejections:",
+        f"{_WORDS}test_a_policy_lowered_in_the_same_change_decides_nothing",
+    ),
+    Mutant(
+        "waiver-does-not-limit-the-release",
+        "platform_assets/promotion/issue.py",
+        "expires_at=min([now + VALIDITY, *(waived.expires_at for waived in grounds.waived)])",
+        "expires_at=now + VALIDITY",
+        f"{_WORDS}test_a_waived_gate_is_recorded_and_the_release_expires_with_the_waiver",
     ),
     Mutant(
         "bars-forgotten",

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from formats.signing import new_private_key
+from resources.anchor_store import FileAnchorStore
 from resources.ledger import SIGNED, Kind
-from resources.ledger_anchor import load_anchor, write_anchor
 from resources.sqlite_ledger import SqliteLedger
 from tests.support.ledgers import AT, add, tamper
 
@@ -42,7 +42,7 @@ def test_random_appends_keep_the_chain(acts: list[tuple[Kind, int]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         ledger = SqliteLedger(Path(folder) / "ledger.sqlite")
         entries = [add(ledger, kind, number, KEY) for kind, number in acts]
-        report = ledger.verify(TRUSTED, None)
+        report = ledger.verify(TRUSTED)
         assert report.ok
         assert report.rows == len(set(acts)) == len({entry.id for entry in entries})
 
@@ -55,7 +55,8 @@ def test_any_single_byte_edit_is_found(acts: list[tuple[Kind, int]], data: st.Da
         ledger = SqliteLedger(path)
         for kind, number in acts:
             add(ledger, kind, number, KEY)
-        write_anchor(Path(folder) / "anchor.json", ledger.head(), KEY, AT)
+        anchor = FileAnchorStore(Path(folder) / "anchor.json")
+        anchor.write(ledger.head(), KEY, AT)
         row = data.draw(st.sampled_from(list(ledger.entries())))
         column = data.draw(st.sampled_from(COLUMNS if row.kind in SIGNED else COLUMNS[:-2]))
         with closing(sqlite3.connect(path)) as connection:
@@ -66,7 +67,7 @@ def test_any_single_byte_edit_is_found(acts: list[tuple[Kind, int]], data: st.Da
         edited = text[:place] + bytes([byte]) + text[place + 1 :]
         update = f"UPDATE entries SET {column} = CAST(? AS TEXT) WHERE sequence = ?"  # noqa: S608
         tamper(path, (update, (edited, row.sequence)))
-        report = ledger.verify(TRUSTED, load_anchor(Path(folder) / "anchor.json"))
+        report = ledger.verify(TRUSTED, [anchor.copy()])
         assert not report.ok
         assert report.first is not None
         assert report.first.sequence in {row.sequence, row.sequence + 1}

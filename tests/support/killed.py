@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import dagster as dg
 from aviation.team import TEAM
 
 from formats.failpoints import VARIABLE as FAILPOINT
@@ -23,20 +22,12 @@ DAYS = ("2013-03-01", "2013-03-02")
 LOGGED_DAY = "2013-03-03"
 
 
-def _one(road: SmallRoad, *key: str, **options: str) -> bool:
-    selected = [asset for asset in road.defs.resolve_all_asset_specs() if asset.key == dg.AssetKey(list(key))]
-    job = dg.define_asset_job("one", dg.AssetSelection.assets(*(spec.key for spec in selected)))
-    defs = dg.Definitions.merge(road.defs, dg.Definitions(jobs=[job]))
-    done = defs.resolve_job_def("one").execute_in_process(instance=road.instance, raise_on_error=False, **options)
-    return done.success
-
-
 ACTIONS: dict[str, Callable[[SmallRoad], bool]] = {
     "arrivals": lambda road: road.run("aviation_arrivals", days=DAYS).success,
-    "model": lambda road: _one(road, "aviation", "departure_delay", "model", partition_key=CUTOFF),
-    "online": lambda road: _one(road, "aviation", "online_store"),
+    "model": lambda road: road.materialize("aviation", "departure_delay", "model", partition_key=CUTOFF),
+    "online": lambda road: road.materialize("aviation", "online_store"),
     "prod": lambda road: road.promote().success,
-    "log": lambda road: _one(road, "aviation", "departure_delay", "prediction_log", partition_key=LOGGED_DAY),
+    "log": lambda road: road.materialize("aviation", "departure_delay", "prediction_log", partition_key=LOGGED_DAY),
     "archive": lambda road: archive_segments(TEAM.owner, TEAM.models[0], road.installation) >= 0,
 }
 

@@ -39,7 +39,7 @@ def rewrite(path: Path, entries: list[Entry]) -> None:
     import msgspec
 
     from resources.ledger import GENESIS
-    from resources.sqlite_ledger import encode_row
+    from resources.ledger_rows import encode_row
 
     previous = GENESIS
     rows = []

@@ -15,8 +15,10 @@ import msgspec
 import numpy as np
 import onnx
 import polars as pl
+import yaml
 from onnx import TensorProto, helper
 
+from formats.canonical import canonical_json, sha256_hex
 from formats.contract import Column, ServingContract, View
 from formats.home import Home
 from formats.profile import ReferenceProfile
@@ -24,9 +26,12 @@ from formats.table_digest import table_digest
 from platform_assets.promotion.candidate import Candidate, Fingerprint, record_candidate
 from platform_assets.promotion.case import Champion, PromotionCase
 from platform_assets.promotion.desk import Desk
+from platform_assets.promotion.gates import evaluate
 from platform_assets.promotion.inference import Model, load_model
 from platform_assets.promotion.lifecycle import live, rolling
 from platform_assets.promotion.messages import Live, Moved, Rolling
+from platform_assets.promotion.policy import load_policy
+from platform_assets.promotion.spec import AnyGate, GateResult, Rehearsed
 from resources.bundle_store import FileBundleStore
 from resources.lake import DeltaLake, Part, TableRef
 from resources.ledger import Entry
@@ -57,7 +62,7 @@ FINGERPRINT = Fingerprint(
 
 def contract() -> ServingContract:
     columns = (
-        Column(name="wind", type="float", view="weather", nullable=True, unit="m/s"),
+        Column(name="wind", type="float", view="aviation/weather@1", nullable=True, unit="m/s"),
         Column(name="hour", type="int"),
         Column(name="origin", type="text", allowed=AIRPORTS),
     )
@@ -177,20 +182,46 @@ def case(
     frame: pl.DataFrame | None = None,
     training: pl.DataFrame | None = None,
     files: Mapping[str, bytes] | None = None,
+    documents: Mapping[str, bytes] | None = None,
     **changes: Any,
 ) -> PromotionCase:
-    """A case without ledger and lake."""
+    """A case without ledger and lake; `documents` are attestations that the candidate recorded."""
+    beside = documents or {}
+    recorded = {name: f"sha256:{sha256_hex(document)}" for name, document in beside.items()}
     opponent = None
     if champion is not None:
         opponent = Champion("sha256:live", f"sha256:{champion}", champion_cutoff, lambda: model(folder, champion))
     seen = training_rows() if training is None else training
     return PromotionCase(
-        candidate(**changes),
+        candidate(**{"attestations": recorded, **changes}),
         model(folder, weights, **(files or {})),
         holdout_rows() if frame is None else frame,
         lambda: seen,
         opponent,
+        beside.get,
     )
+
+
+def one_environment() -> str:
+    """The package's policy of production without what it asks of staging, where nothing runs in this world."""
+    policy = load_policy("prod")
+    gates = tuple(gate for gate in policy.gates if not isinstance(gate, Rehearsed))
+    document = msgspec.to_builtins(msgspec.structs.replace(policy, gates=gates, after=None))
+    return str(yaml.safe_dump(document))
+
+
+def install_policy(home: Home, text: str, environment: str = "prod") -> None:
+    """Give an installation a policy of its own."""
+    folder = home.authority / "policies"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{environment}.yaml").write_text(text)
+
+
+def run(found: PromotionCase, gate: AnyGate) -> GateResult:
+    """What the gate says, in a form that the ledger takes."""
+    (result,) = evaluate(found, [gate])
+    canonical_json(msgspec.to_builtins(result))
+    return result
 
 
 class World:
@@ -201,6 +232,7 @@ class World:
         self.lake = DeltaLake(self.home.lake)
         self.bundles = FileBundleStore(self.home.bundles)
         self.ledger = SqliteLedger(self.home.ledger)
+        install_policy(self.home, one_environment())
         self.training_set = self.store("training_set", training_rows())
         self.evaluation_set = self.store("evaluation_set", holdout_rows())
 

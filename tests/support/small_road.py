@@ -25,12 +25,14 @@ ENDPOINT = DEPARTURE_DELAY.endpoint(TEAM.name)
 UNREACHABLE = MetricFloor(metric="auc", minimum=0.999, reason="no forecast of delays is this good")
 
 TRAINING = "departure_delay_training"
+STAGING = "departure_delay_staging"
 PROD = "departure_delay_prod"
 
 
-def definitions(gates: Sequence[AnyGate] = ()) -> dg.Definitions:
-    """The team's definitions with a quick trainer and these gates on top of the policy's."""
-    model = dataclasses.replace(DEPARTURE_DELAY, trainer=TorchTrainer(build, epochs=1), gates=tuple(gates))
+def definitions(gates: Sequence[AnyGate] = (), seed: int = 0) -> dg.Definitions:
+    """The team's definitions with a quick trainer and these gates on top of the policy's; another seed gives another bundle."""
+    trainer = TorchTrainer(build, epochs=1, seed=seed)
+    model = dataclasses.replace(DEPARTURE_DELAY, trainer=trainer, gates=tuple(gates))
     return team_definitions(dataclasses.replace(TEAM, models=(model,)))
 
 
@@ -63,21 +65,36 @@ class SmallRoad:
         )
 
     def take_in(self, first: str = FIRST, last: str = LAST) -> None:
-        """Let the days arrive."""
+        """Let the days arrive, and put the newest features where endpoints read them."""
         assert self.run("aviation_arrivals", days=(first, last)).success
+        assert self.materialize(TEAM.name, "online_store")
+
+    def materialize(self, *key: str, **options: Any) -> bool:
+        """Run one asset alone, as a click does."""
+        job = dg.define_asset_job("one", dg.AssetSelection.assets(dg.AssetKey(list(key))))
+        resolved = dg.Definitions.merge(self.defs, dg.Definitions(jobs=[job])).resolve_job_def("one")
+        return resolved.execute_in_process(instance=self.instance, raise_on_error=False, **options).success
 
     def train(self, partition: str = CUTOFF) -> dg.ExecuteInProcessResult:
         """Training set, model and evaluation of a cutoff."""
         return self.run(TRAINING, partition_key=partition)
 
+    def rehearse(self) -> dg.ExecuteInProcessResult:
+        """Release, endpoint and rehearsal in staging."""
+        return self.run(STAGING)
+
     def promote(self) -> dg.ExecuteInProcessResult:
-        """Release and endpoint."""
+        """Release and endpoint in production, after a rehearsal."""
         return self.run(PROD)
+
+    def rest(self) -> None:
+        """Stop the endpoints, so that the folder can be copied."""
+        self.installation.runtime.stop()  # type: ignore[attr-defined]
 
     def close(self) -> None:
         """Stop what runs."""
         self.instance.dispose()
-        self.installation.runtime.stop()  # type: ignore[attr-defined]
+        self.rest()
 
 
 def copy_of(road: SmallRoad, root: Path, defs: dg.Definitions) -> SmallRoad:

@@ -20,7 +20,7 @@ def _time(description: str) -> Any:  # noqa: ANN401 pandera's fields have no typ
     return pa.Field(metadata={"description": description})
 
 
-def _number(unit: str, low: float, high: float, sources: str | tuple[str, ...], description: str = "") -> Any:  # noqa: ANN401
+def _number(unit: str, low: float, high: float, sources: str | tuple[str, ...] = (), description: str = "") -> Any:  # noqa: ANN401
     named = (sources,) if isinstance(sources, str) else sources
     metadata = {"unit": unit, "sources": named, "description": description}
     return pa.Field(ge=low, le=high, nullable=True, metadata=metadata)
@@ -163,23 +163,23 @@ class OriginCongestion(pa.DataFrameModel):
 
 
 class CarrierRecord(pa.DataFrameModel):
-    """A carrier's trailing record, every hour."""
+    """A carrier's trailing record, every hour; the view declares what each column is made of."""
 
     carrier: str = pa.Field(isin=CARRIERS)
     event_time: Instant = _time("the tick")
     known_time: Instant = _time("the tick")
-    carrier_departed_7d: float = _number("flights", 0, 2000, "outcomes.departure_delay_minutes")
-    carrier_late_share_7d: float = _number("share", 0, 1, "outcomes.late")
-    carrier_cancelled_share_7d: float = _number("share", 0, 1, "outcomes.cancelled")
-    carrier_mean_delay_7d: float = _number("minutes", -120, 3000, "outcomes.departure_delay_minutes")
-    carrier_departed_24h: float = _number("flights", 0, 2000, "outcomes.departure_delay_minutes")
-    carrier_late_share_24h: float = _number("share", 0, 1, "outcomes.late")
-    carrier_cancelled_share_24h: float = _number("share", 0, 1, "outcomes.cancelled")
-    carrier_mean_delay_24h: float = _number("minutes", -120, 3000, "outcomes.departure_delay_minutes")
-    carrier_departed_3h: float = _number("flights", 0, 2000, "outcomes.departure_delay_minutes")
-    carrier_late_share_3h: float = _number("share", 0, 1, "outcomes.late")
-    carrier_cancelled_share_3h: float = _number("share", 0, 1, "outcomes.cancelled")
-    carrier_mean_delay_3h: float = _number("minutes", -120, 3000, "outcomes.departure_delay_minutes")
+    carrier_departed_7d: float = _number("flights", 0, 2000)
+    carrier_late_share_7d: float = _number("share", 0, 1)
+    carrier_cancelled_share_7d: float = _number("share", 0, 1)
+    carrier_mean_delay_7d: float = _number("minutes", -120, 3000)
+    carrier_departed_24h: float = _number("flights", 0, 2000)
+    carrier_late_share_24h: float = _number("share", 0, 1)
+    carrier_cancelled_share_24h: float = _number("share", 0, 1)
+    carrier_mean_delay_24h: float = _number("minutes", -120, 3000)
+    carrier_departed_3h: float = _number("flights", 0, 2000)
+    carrier_late_share_3h: float = _number("share", 0, 1)
+    carrier_cancelled_share_3h: float = _number("share", 0, 1)
+    carrier_mean_delay_3h: float = _number("minutes", -120, 3000)
 
     class Config:
         strict = True

@@ -1,4 +1,4 @@
-"""The feature views of aviation: what was known about an origin and a carrier, at the time it was known.
+"""The feature views of aviation that are computed: what was known about an origin, at the time it was known.
 
 Each view is a pure function of the raw tables: rows whose `known_time` lies in `[start, end)`, given tables that hold at
 least the rows that became known in the view's look-back before `start`. What lies outside the look-back changes nothing,
@@ -15,11 +15,10 @@ import polars as pl
 
 from aviation.calendar import LATE_MINUTES, SCHEDULE_LEAD_DAYS
 from aviation.sources import FLIGHT_KEY, READINGS
-from aviation.windows import ENTERED, LEFT, TICK, Ticks, windowed_sums
+from platform_assets import Ticks, windowed_sums
 
 ORIGINS: Final = ("EWR", "JFK", "LGA")
 CONGESTION_STEP: Final = timedelta(minutes=15)
-CARRIER_STEP: Final = timedelta(hours=1)
 
 MINUTE: Final = 60_000_000  # microseconds
 RECENT: Final = timedelta(hours=3)
@@ -31,7 +30,6 @@ LATE: Final = timedelta(minutes=LATE_MINUTES)
 # its flight is overdue, so the schedule reaches back further than anything that happens.
 WEATHER_LOOKBACK: Final = {"weather": timedelta(days=1)}
 CONGESTION_LOOKBACK: Final = {"outcomes": timedelta(days=1), "schedule": timedelta(days=SCHEDULE_LEAD_DAYS + 2)}
-CARRIER_LOOKBACK: Final = {"outcomes": timedelta(days=8)}
 
 
 def origin_weather(tables: Mapping[str, pl.LazyFrame], start: datetime, end: datetime) -> pl.LazyFrame:
@@ -53,38 +51,26 @@ def origin_congestion(tables: Mapping[str, pl.LazyFrame], start: datetime, end: 
     ticks = Ticks(CONGESTION_STEP, start, end)
     plan = _plan_with_outcome(tables)
     rows = [
-        _left(tables["outcomes"], "origin", RECENT, "3h"),
-        _left(tables["outcomes"], "origin", timedelta(hours=1), "1h"),
+        _left(tables["outcomes"], RECENT, "3h"),
+        _left(tables["outcomes"], timedelta(hours=1), "1h"),
         _due(plan, RECENT, "3h"),
         _due(plan, timedelta(hours=1), "1h"),
         _overdue(plan),
         _planned(plan),
     ]
     origins = pl.LazyFrame({"origin": ORIGINS})
-    sums = windowed_sums(rows, "origin", origins, ticks)
-    waited = pl.col(TICK).cast(pl.Int64) // MINUTE * pl.col("overdue") - pl.col("overdue_since")
+    sums = windowed_sums(rows, ["origin"], origins, ticks)
+    waited = pl.col("tick").cast(pl.Int64) // MINUTE * pl.col("overdue") - pl.col("overdue_since")
     return _rows(
         sums,
-        "origin",
-        **_left_features("origin", "3h"),
-        **_left_features("origin", "1h"),
+        **_left_features("3h"),
+        **_left_features("1h"),
         origin_late_so_far_share_3h=_ratio("late_so_far_3h", "due_3h"),
         origin_late_so_far_share_1h=_ratio("late_so_far_1h", "due_1h"),
         origin_overdue=pl.col("overdue").cast(pl.Float64),
         origin_overdue_minutes=_ratio(waited, "overdue"),
         origin_planned_2h=pl.col("planned_2h").cast(pl.Float64),
     )
-
-
-def carrier_record(tables: Mapping[str, pl.LazyFrame], start: datetime, end: datetime) -> pl.LazyFrame:
-    """Compute the trailing record of each `carrier`, every hour, while it has any flight in the last seven days."""
-    ticks = Ticks(CARRIER_STEP, start, end)
-    outcomes = tables["outcomes"]
-    spans = {"7d": timedelta(days=7), "24h": timedelta(days=1), "3h": RECENT}
-    rows = [_left(outcomes, "carrier", span, name) for name, span in spans.items()]
-    sums = windowed_sums(rows, "carrier", outcomes.select("carrier").unique(), ticks).filter(pl.col("known_7d") > 0)
-    features = {name: feature for span in spans for name, feature in _left_features("carrier", span).items()}
-    return _rows(sums, "carrier", **features)
 
 
 def _plan_with_outcome(tables: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:
@@ -94,13 +80,13 @@ def _plan_with_outcome(tables: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:
     return plan.join(settled, on=list(FLIGHT_KEY), how="left")
 
 
-def _left(outcomes: pl.LazyFrame, key: str, span: timedelta, name: str) -> pl.LazyFrame:
+def _left(outcomes: pl.LazyFrame, span: timedelta, name: str) -> pl.LazyFrame:
     """Count the outcomes that became known in the last `span`."""
     known = pl.col("known_time")
     return outcomes.select(
-        key,
-        known.alias(ENTERED),
-        (known + span).alias(LEFT),
+        "origin",
+        known.alias("entered"),
+        (known + span).alias("left"),
         pl.lit(1, pl.Int64).alias(f"known_{name}"),
         pl.col("late").cast(pl.Int64).alias(f"late_{name}"),
         pl.col("cancelled").cast(pl.Int64).alias(f"cancelled_{name}"),
@@ -108,14 +94,14 @@ def _left(outcomes: pl.LazyFrame, key: str, span: timedelta, name: str) -> pl.La
     )
 
 
-def _left_features(key: str, name: str) -> dict[str, pl.Expr]:
+def _left_features(name: str) -> dict[str, pl.Expr]:
     """Turn the sums of `_left` into a count, two shares and the mean delay of the flights that left."""
     departed = pl.col(f"known_{name}") - pl.col(f"cancelled_{name}")
     return {
-        f"{key}_departed_{name}": departed.cast(pl.Float64),
-        f"{key}_late_share_{name}": _ratio(f"late_{name}", f"known_{name}"),
-        f"{key}_cancelled_share_{name}": _ratio(f"cancelled_{name}", f"known_{name}"),
-        f"{key}_mean_delay_{name}": _ratio(f"delay_{name}", departed),
+        f"origin_departed_{name}": departed.cast(pl.Float64),
+        f"origin_late_share_{name}": _ratio(f"late_{name}", f"known_{name}"),
+        f"origin_cancelled_share_{name}": _ratio(f"cancelled_{name}", f"known_{name}"),
+        f"origin_mean_delay_{name}": _ratio(f"delay_{name}", departed),
     }
 
 
@@ -125,8 +111,8 @@ def _due(plan: pl.LazyFrame, span: timedelta, name: str) -> pl.LazyFrame:
     late = pl.col("settled").is_null() | (pl.col("settled") >= due)
     return plan.select(
         "origin",
-        due.alias(ENTERED),
-        (due + span).alias(LEFT),
+        due.alias("entered"),
+        (due + span).alias("left"),
         pl.lit(1, pl.Int64).alias(f"due_{name}"),
         late.cast(pl.Int64).alias(f"late_so_far_{name}"),
     )
@@ -137,8 +123,8 @@ def _overdue(plan: pl.LazyFrame) -> pl.LazyFrame:
     due = pl.col("scheduled_departure") + LATE
     return plan.select(
         "origin",
-        due.alias(ENTERED),
-        pl.min_horizontal("settled", due + OVERDUE_LIMIT).alias(LEFT),
+        due.alias("entered"),
+        pl.min_horizontal("settled", due + OVERDUE_LIMIT).alias("left"),
         pl.lit(1, pl.Int64).alias("overdue"),
         (due.cast(pl.Int64) // MINUTE).alias("overdue_since"),
     )
@@ -148,7 +134,9 @@ def _planned(plan: pl.LazyFrame) -> pl.LazyFrame:
     """Count the flights planned to leave in the next two hours."""
     scheduled = pl.col("scheduled_departure")
     entered = pl.max_horizontal(scheduled - AHEAD, "planned")
-    return plan.select("origin", entered.alias(ENTERED), scheduled.alias(LEFT), pl.lit(1, pl.Int64).alias("planned_2h"))
+    return plan.select(
+        "origin", entered.alias("entered"), scheduled.alias("left"), pl.lit(1, pl.Int64).alias("planned_2h")
+    )
 
 
 def _ratio(total: str | pl.Expr, count: str | pl.Expr) -> pl.Expr:
@@ -157,7 +145,9 @@ def _ratio(total: str | pl.Expr, count: str | pl.Expr) -> pl.Expr:
     return pl.when(under > 0).then(over / under)
 
 
-def _rows(sums: pl.LazyFrame, key: str, **features: pl.Expr) -> pl.LazyFrame:
+def _rows(sums: pl.LazyFrame, **features: pl.Expr) -> pl.LazyFrame:
     """Name the tick as both times of the row: it is computed from what was known at it."""
-    tick = pl.col(TICK)
-    return sums.select(key, tick.alias("event_time"), tick.alias("known_time"), **features).sort("known_time", key)
+    tick = pl.col("tick")
+    return sums.select("origin", tick.alias("event_time"), tick.alias("known_time"), **features).sort(
+        "known_time", "origin"
+    )

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 from aviation import calendar, departures, network, sources, views
+from aviation.team import CARRIER_RECORD
 
 from platform_assets.training import baselines
 from platform_assets.training.metrics import figures
@@ -51,7 +52,7 @@ def examples() -> pl.DataFrame:
     for compute, key, hours in (
         (views.origin_weather, "origin", 6),
         (views.origin_congestion, "origin", 1),
-        (views.carrier_record, "carrier", 3),
+        (CARRIER_RECORD.compute, "carrier", 3),
     ):
         frame = _with_view(frame, compute(tables, first, last).collect(), key, timedelta(hours=hours))
     answers = tables["outcomes"].select(*sources.FLIGHT_KEY, "late", settled="known_time").collect()

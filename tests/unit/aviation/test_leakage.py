@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 from aviation import departures, sources
 
-from platform_assets.features.point_in_time import History, point_in_time_join
+from platform_assets.features.history import History
+from platform_assets.features.point_in_time import point_in_time_join
 from platform_assets.training.metrics import roc_auc
 
 START, END = datetime(2013, 1, 1, 5, tzinfo=UTC), datetime(2013, 2, 1, 5, tzinfo=UTC)
@@ -36,7 +37,7 @@ def test_a_view_of_departures_knows_nothing_of_the_flight_it_is_asked_about(
     questions: pl.LazyFrame, outcomes: pl.LazyFrame
 ) -> None:
     view = History(outcomes, sources.FLIGHT_KEY, "event_time", "known_time", (CHEAT,), timedelta(days=365))
-    joined = point_in_time_join(questions, "prediction_time", [view]).collect()
+    joined = point_in_time_join(questions, "prediction_time", [view])
     assert joined.height == questions.collect().height
     assert joined[CHEAT].null_count() == joined.height, "no flight of that month left an hour before its schedule"
 
@@ -52,6 +53,6 @@ def test_a_carrier_view_of_departures_holds_other_flights_that_had_left(
         (CHEAT, "left"),
         timedelta(days=1),
     )
-    joined = point_in_time_join(questions, "prediction_time", [view]).collect().drop_nulls("left")
+    joined = point_in_time_join(questions, "prediction_time", [view]).drop_nulls("left")
     assert joined.height
     assert (joined["left"] <= joined["prediction_time"]).all()

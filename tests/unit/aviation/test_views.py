@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 from aviation import calendar, sources, views
+from aviation.team import CARRIER_RECORD
 
 START, END = calendar.local_midnight(date(2013, 3, 8)), calendar.local_midnight(date(2013, 3, 13))
 EARLY = datetime(2012, 12, 1, tzinfo=UTC)
@@ -18,7 +19,7 @@ View = Callable[[Mapping[str, pl.LazyFrame], datetime, datetime], pl.LazyFrame]
 VIEWS: dict[str, tuple[View, Mapping[str, timedelta], str]] = {
     "origin_weather": (views.origin_weather, views.WEATHER_LOOKBACK, "origin"),
     "origin_congestion": (views.origin_congestion, views.CONGESTION_LOOKBACK, "origin"),
-    "carrier_record": (views.carrier_record, views.CARRIER_LOOKBACK, "carrier"),
+    "carrier_record": (CARRIER_RECORD.compute, {"outcomes": timedelta(days=8)}, "carrier"),
 }
 
 
@@ -97,6 +98,14 @@ def test_the_carriers_record_equals_a_loop_over_what_was_known() -> None:
         for name, span in spans.items():
             expected = record(mine, row["known_time"], span)
             assert {part: row[f"carrier_{part}_{name}"] for part in expected} == expected
+
+
+def test_the_carriers_record_declares_its_look_back_and_what_it_is_made_of() -> None:
+    (source,) = CARRIER_RECORD.sources
+    assert (source.table.name, source.lookback_days) == ("outcomes", 8)
+    assert CARRIER_RECORD.lineage("carrier_late_share_7d") == ("outcomes.late",)
+    assert CARRIER_RECORD.lineage("carrier_mean_delay_3h") == ("outcomes.departure_delay_minutes",)
+    assert all(CARRIER_RECORD.lineage(name) for name in CARRIER_RECORD.contract.columns)
 
 
 def test_the_origins_congestion_equals_a_loop_over_what_was_known() -> None:

@@ -180,7 +180,7 @@ def test_the_snapshot_does_not_depend_on_how_the_tables_are_stored() -> None:
 
 def test_questions_alone_need_no_answers() -> None:
     tables = {"plans": plans(23, 25), "weather": weather((5.0, 20, 20))}
-    found = features_as_known(SPINE, (WEATHER,), tables, START, hour(24)).collect()
+    found = features_as_known(SPINE, (WEATHER,), tables, START, hour(24))
     assert found.select("flight", "wind").rows() == [(0, 5.0)]
 
 
@@ -247,3 +247,49 @@ def test_a_spine_says_when_it_was_asked() -> None:
     assert SPINE.prediction_time == "asked"
     with pytest.raises(DeclarationError, match="prediction time"):
         _ = other(contract=Contract(Plans, ("flight",))).prediction_time
+
+
+def test_as_of_an_instant_the_dataset_is_what_it_would_have_been_then() -> None:
+    early = {
+        "plans": plans(*[number / 4 for number in range(80)]),
+        "weather": weather(*[(float(n), n / 2, n / 2 + n % 3) for n in range(40)]),
+        "outcomes": outcomes(*[(n, n % 3 == 0, n / 4, n / 4 + 1) for n in range(80)]),
+    }
+    corrected = {
+        "plans": early["plans"],
+        "weather": pl.concat([early["weather"], weather(*[(99.0, n / 2, 12.5) for n in range(20)])]),
+        "outcomes": pl.concat([early["outcomes"], outcomes(*[(n, n % 3 != 0, n / 4, 12.5) for n in range(40)])]),
+    }
+    then = labelled(DATASET, corrected, START, hour(30), as_of=hour(12))
+    assert then.equals(labelled(DATASET, early, START, hour(12)))
+    assert not labelled(DATASET, corrected, START, hour(13)).head(then.height).equals(then), "the corrections count"
+
+
+class Routes(pa.DataFrameModel):
+    """How flights of a route left."""
+
+    origin: str
+    distance: float
+    late_share: float
+    event_time: Instant
+    known_time: Instant
+
+
+def test_a_view_of_a_composite_entity_is_joined_and_served_by_all_of_its_keys() -> None:
+    keys = ("origin", "distance")
+    contract = Contract(Routes, keys, "event_time", "known_time")
+    by_route = dataclasses.replace(WEATHER, name="by_route", entity=Entity("route", keys), contract=contract)
+    dataset = dataclasses.replace(DATASET, views=(WEATHER, by_route))
+    schema = {
+        "origin": pl.String,
+        "distance": pl.Float64,
+        "late_share": pl.Float64,
+        "event_time": TIME,
+        "known_time": TIME,
+    }
+    routes = table(schema, [("JFK", far, far / 1000, hour(0), hour(0)) for far in (100.0, 200.0)])
+    tables = {"plans": plans(1), "weather": weather((5.0, 0, 0)), "outcomes": outcomes((0, True, 1, 2))}
+    found = labelled(dataset, {**tables, "by_route": routes}, START, hour(24))
+    assert found.select("wind", "late_share", "late").rows() == [(5.0, 0.1, True)]
+    view = dataset.contract("aviation", "delay").views[1]
+    assert (view.keys, view.columns) == (keys, ("late_share",))

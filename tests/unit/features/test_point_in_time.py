@@ -1,11 +1,14 @@
 """The cases of the point-in-time join that have a name; tests/property holds the law itself."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
 
-from platform_assets.features.point_in_time import History, point_in_time_join
+from formats.errors import DataError
+from platform_assets.features.history import History
+from platform_assets.features.point_in_time import point_in_time_join
 
 START = datetime(2013, 4, 1, tzinfo=UTC)
 TIME = pl.Datetime("us", "UTC")
@@ -19,7 +22,7 @@ def joined(asked: list[int], rows: list[tuple[int, int, float | None]], live: in
     schema = {"place": pl.String, "event": TIME, "known": TIME, "wind": pl.Float64}
     frame = pl.LazyFrame(found, schema=schema, orient="row")
     history = History(frame, ("place",), "event", "known", ("wind",), timedelta(hours=live))
-    return point_in_time_join(spine, "asked", [history]).collect()["wind"].to_list()
+    return point_in_time_join(spine, "asked", [history])["wind"].to_list()
 
 
 @pytest.mark.attack
@@ -59,3 +62,28 @@ def test_an_entity_without_rows_and_a_history_without_rows_give_nulls() -> None:
 
 def test_questions_asked_twice_are_answered_twice_in_their_order() -> None:
     assert joined([5, 1, 5, 3], [(1, 1, 1.0), (4, 4, 4.0)]) == [4.0, 1.0, 4.0, 1.0]
+
+
+def test_rows_that_are_not_stored_in_order_are_refused_if_that_was_declared() -> None:
+    times = [START + timedelta(hours=hour) for hour in (2, 1)]
+    schema = {"place": pl.String, "event": TIME, "known": TIME, "wind": pl.Float64}
+    frame = pl.LazyFrame({"place": ["JFK"] * 2, "event": times, "known": times, "wind": [2.0, 1.0]}, schema=schema)
+    spine = pl.LazyFrame({"place": ["JFK"], "asked": [START + timedelta(hours=3)]}, schema_overrides={"asked": TIME})
+    for known in ("known", "event"):
+        history = History(frame, ("place",), "event", known, ("wind",), timedelta(hours=9), ordered=True)
+        with pytest.raises(DataError, match="not stored by place") as caught:
+            point_in_time_join(spine, "asked", [history])
+        assert caught.value.code == "data-conflict"
+        sorted_by_the_join = replace(history, ordered=False)
+        assert point_in_time_join(spine, "asked", [sorted_by_the_join])["wind"].to_list() == [2.0]
+
+
+def test_times_that_would_be_rounded_are_refused() -> None:
+    frame = pl.LazyFrame(
+        schema={"place": pl.String, "event": TIME, "known": pl.Datetime("ns", "UTC"), "wind": pl.Float64}
+    )
+    spine = pl.LazyFrame({"place": ["JFK"], "asked": [START]}, schema_overrides={"asked": TIME})
+    with pytest.raises(DataError, match="column known is Datetime"):
+        point_in_time_join(
+            spine, "asked", [History(frame, ("place",), "event", "known", ("wind",), timedelta(hours=9))]
+        )

@@ -21,7 +21,17 @@ from platform_assets.promotion.policy import installed_policy
 from platform_assets.promotion.retreat import rollback
 from platform_assets.promotion.say import say
 from tests.support.people import AT, Person
-from tests.support.promotion_case import BETTER, CUTOFF, ENDPOINT, FINGERPRINT, GOOD, POOR, World, go_live
+from tests.support.promotion_case import (
+    BETTER,
+    CUTOFF,
+    ENDPOINT,
+    FINGERPRINT,
+    GOOD,
+    POOR,
+    World,
+    go_live,
+    install_policy,
+)
 
 GATES = "gates: [{gate: metric_floor, minimum: 0.6, reason: it must rank}]"
 POLICY = f"""
@@ -42,16 +52,11 @@ class Place(World):
         super().__init__(root)
         initialise(self.home)
         advance_clock(self.home.clock, AT)
-        self.install(POLICY)
+        install_policy(self.home, POLICY)
         self.anna = Person(self.home, "anna", "reviewer")
         self.ben = Person(self.home, "ben", "reviewer")
         self.paula = Person(self.home, "paula", "platform")
         self.maker = Person(self.home, "maker", "reviewer", "platform", emails=("maker@example.org",))
-
-    def install(self, policy: str) -> None:
-        folder = self.home.authority / "policies"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "prod.yaml").write_text(policy)
 
     def say(self, envelope: bytes) -> Said:
         return say(Desk(self.home), Say(envelope=envelope.decode()))
@@ -113,7 +118,7 @@ def test_a_rejection_refuses_until_its_author_takes_it_back(place: Place) -> Non
 
 
 def test_two_approvals_are_two_people(place: Place) -> None:
-    place.install(TWO)
+    install_policy(place.home, TWO)
     bundle = place.propose()
     place.say(place.anna.says("approve", bundle))
     place.say(place.anna.says("approve", bundle, reason="again"))
@@ -291,7 +296,7 @@ def test_what_the_policy_does_not_let_them_waive(place: Place, who: str, changes
 def test_a_freeze_ends_by_itself(place: Place) -> None:
     end = AT + timedelta(days=2)
     freeze = f"freezes: [{{start: {CUTOFF.isoformat()}, end: {end.isoformat()}, reason: audit}}]"
-    place.install(POLICY + freeze)
+    install_policy(place.home, POLICY + freeze)
     bundle = place.propose()
     place.say(place.anna.says("approve", bundle))
     waiting = place.decide(bundle)
@@ -305,7 +310,7 @@ def test_a_freeze_ends_by_itself(place: Place) -> None:
 
 def test_a_stricter_policy_takes_over_by_itself(place: Place) -> None:
     place.decide(place.propose())
-    place.install(TWO)
+    install_policy(place.home, TWO)
     assert place.decide(place.propose(BETTER)).missing == ("0 of 2 approvals by reviewer",)
     assert [entry.body["policy"]["version"] for entry in place.ledger.entries("policy")] == [1, 2]
 
@@ -313,7 +318,7 @@ def test_a_stricter_policy_takes_over_by_itself(place: Place) -> None:
 @pytest.mark.attack
 def test_a_policy_lowered_in_the_same_change_decides_nothing(place: Place) -> None:
     place.decide(place.propose())
-    place.install(LAX)
+    install_policy(place.home, LAX)
     poor = place.propose(POOR)
     place.say(place.anna.says("approve", poor))
     decided = place.decide(poor)
@@ -324,7 +329,7 @@ def test_a_policy_lowered_in_the_same_change_decides_nothing(place: Place) -> No
 
 def test_a_lowered_policy_is_approved_by_whom_the_stricter_one_asks_for(place: Place) -> None:
     place.decide(place.propose())
-    place.install(LAX)
+    install_policy(place.home, LAX)
     lax = installed_policy("prod", place.home).digest
     place.say(place.anna.says("approve", lax, endpoint="policy/prod"))
     poor = place.propose(POOR)
@@ -339,19 +344,19 @@ def test_a_lowered_policy_is_approved_by_whom_the_stricter_one_asks_for(place: P
 def test_an_approval_of_an_older_text_does_not_cover_the_new_one(place: Place) -> None:
     place.decide(place.propose())
     old = installed_policy("prod", place.home).digest
-    place.install(LAX)
+    install_policy(place.home, LAX)
     refused(place, place.anna.says("approve", old, endpoint="policy/prod"), "candidate-refused")
 
 
 def test_going_back_and_forth_between_policies_is_on_record_each_time(place: Place) -> None:
     weights = iter([(1.5, -1.0), (1.5, -0.9), (1.4, -1.0)])
     for policy in (POLICY, TWO, TWO.replace("version: 2", "version: 4")):
-        place.install(policy)
+        install_policy(place.home, policy)
         place.decide(place.propose(next(weights)))
     assert [entry.body["policy"]["version"] for entry in place.ledger.entries("policy")] == [1, 2, 4]
 
 
 def test_what_waits_for_another_environment(place: Place) -> None:
-    place.install(f"environment: prod\nversion: 1\n{GATES}\nafter: staging\n")
+    install_policy(place.home, f"environment: prod\nversion: 1\n{GATES}\nafter: staging\n")
     decided = place.decide(place.propose())
     assert (decided.verdict, decided.missing) == ("waiting", ("it has not been live in staging",))

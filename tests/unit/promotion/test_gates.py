@@ -10,15 +10,12 @@ import onnx
 import polars as pl
 import pytest
 
-from formats.canonical import canonical_json
 from formats.contract import Column
-from platform_assets.promotion.gates import evaluate
 from platform_assets.promotion.spec import (
     AnyGate,
     BetterThanBaseline,
     BetterThanChampion,
     FrameworkParity,
-    GateResult,
     LatencyBudget,
     MetricCeiling,
     MetricFloor,
@@ -26,15 +23,20 @@ from platform_assets.promotion.spec import (
     SignatureEqualsContract,
 )
 from tests.support import promotion_case as world
-from tests.support.promotion_case import BETTER, CUTOFF, FINGERPRINT, GOOD, MEASUREMENTS, POOR, case, contract, graph
+from tests.support.promotion_case import (
+    BETTER,
+    CUTOFF,
+    FINGERPRINT,
+    GOOD,
+    MEASUREMENTS,
+    POOR,
+    case,
+    contract,
+    graph,
+    run,
+)
 
 DAY = timedelta(days=1)
-
-
-def run(found: Any, gate: AnyGate) -> GateResult:
-    (result,) = evaluate(found, [gate])
-    canonical_json(msgspec.to_builtins(result))
-    return result
 
 
 def without_outcome(**changes: Any) -> pl.DataFrame:

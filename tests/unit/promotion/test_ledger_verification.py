@@ -9,8 +9,9 @@ import pytest
 
 from formats.errors import LedgerError
 from formats.signing import new_private_key
+from resources.anchor_store import FileAnchorStore
 from resources.ledger import Head
-from resources.ledger_anchor import load_anchor, read_anchor, write_anchor
+from resources.ledger_anchor import AnchorCopy
 from resources.ledger_verification import VerificationReport
 from resources.sqlite_ledger import SqliteLedger
 from tests.support.ledgers import AT, add, rewrite, tamper
@@ -27,13 +28,14 @@ class Filled:
 
     def __init__(self, folder: Path) -> None:
         self.path, self.anchor = folder / "ledger.sqlite", folder / "anchor.json"
+        self.store = FileAnchorStore(self.anchor)
         self.ledger = SqliteLedger(self.path)
         for number, kind in enumerate(("candidate", "decision", "candidate", "release", "candidate")):
             add(self.ledger, kind, number, KEY)  # type: ignore[arg-type]
-        write_anchor(self.anchor, self.ledger.head(), KEY, AT)
+        self.store.write(self.ledger.head(), KEY, AT)
 
     def verify(self) -> VerificationReport:
-        return self.ledger.verify(TRUSTED, load_anchor(self.anchor))
+        return self.ledger.verify(TRUSTED, [self.store.copy()])
 
     def first(self) -> tuple[str, int]:
         first = self.verify().first
@@ -74,7 +76,7 @@ def test_a_deleted_row_is_named(filled: Filled) -> None:
 def test_a_cut_tail_is_found_by_the_anchor(filled: Filled) -> None:
     tamper(filled.path, ("DELETE FROM entries WHERE sequence > 3", ()))
     assert filled.first() == ("tail-cut", 4)
-    assert filled.ledger.verify(TRUSTED, None).ok
+    assert filled.ledger.verify(TRUSTED).ok
 
 
 def test_a_tail_that_was_cut_and_grown_again_is_a_rewritten_one(filled: Filled) -> None:
@@ -109,15 +111,36 @@ def test_a_row_that_is_no_entry_is_named(filled: Filled) -> None:
 
 def test_an_anchor_by_someone_else_is_refused(filled: Filled) -> None:
     filled.anchor.unlink()
-    write_anchor(filled.anchor, Head(1, "sha256:0"), new_private_key(), AT)
+    filled.store.write(Head(1, "sha256:0"), new_private_key(), AT)
     assert filled.first() == ("anchor-invalid", 0)
 
 
-def test_an_anchor_never_goes_back(filled: Filled) -> None:
-    before = filled.anchor.read_bytes()
-    write_anchor(filled.anchor, Head(2, "sha256:0"), KEY, AT)
-    assert filled.anchor.read_bytes() == before
-    assert read_anchor(before, TRUSTED).head == filled.ledger.head()
+def test_the_anchor_that_disagrees_is_named(filled: Filled, tmp_path: Path) -> None:
+    first, last = filled.ledger.head()._replace(sequence=1), filled.ledger.head()
+    stores = [FileAnchorStore(tmp_path / name / "anchor.json") for name in ("good", "lying", "ahead", "behind", "none")]
+    good, lying, ahead, behind, _ = stores
+    third = list(filled.ledger.entries())[2]
+    good.write(last, KEY, AT)
+    lying.write(first, KEY, AT)
+    ahead.write(Head(9, "sha256:0"), KEY, AT)
+    behind.write(Head(3, third.hash), KEY, AT)
+    found = filled.ledger.verify(TRUSTED, [store.copy() for store in stores]).findings
+    assert [(finding.damage, finding.sequence) for finding in found] == [
+        ("anchor-missing", 0),
+        ("rewritten", 1),
+        ("tail-cut", 6),
+    ]
+    assert ["none" in found[0].message, "lying" in found[1].message, "ahead" in found[2].message] == [True] * 3
+
+
+def test_a_place_that_cannot_be_read_is_told_with_its_reason(filled: Filled) -> None:
+    copy = AnchorCopy("git /srv/anchors.git", None, "not a git repository")
+    first = filled.ledger.verify(TRUSTED, [filled.store.copy(), copy]).first
+    assert first is not None
+    assert (first.damage, first.message) == (
+        "anchor-missing",
+        "there is no anchor in git /srv/anchors.git: not a git repository",
+    )
 
 
 def test_a_file_that_is_no_database_is_explained(filled: Filled) -> None:

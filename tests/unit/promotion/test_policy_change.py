@@ -76,6 +76,7 @@ LAXER: dict[str, tuple[Policy, str]] = {
     ),
     "no freeze": (changed(freezes=()), "the freeze from 2013-12-20"),
     "approvals that last": (changed(approval_days=31), "31 days instead of 30"),
+    "no gates of the teams": (changed(declared_gates=False), "the teams' own gates"),
     "no staging": (changed(after=None), "live in staging first"),
 }
 

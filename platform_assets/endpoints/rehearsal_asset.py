@@ -1,0 +1,106 @@
+"""The rehearsal: what was just released before production answers replayed requests, and the ledger keeps how."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+import msgspec
+import polars as pl
+
+from formats.bundle import read_contract
+from formats.contract import ServingContract
+from platform_assets.endpoints.replay import replay
+from platform_assets.materialized import Materialized
+from platform_assets.ownership import FRESHNESS, Owner
+from platform_assets.promotion.candidate import candidate_of, newest_candidate
+from platform_assets.promotion.live import live_release
+from platform_assets.promotion.records import Release
+from platform_assets.promotion.rehearsal import REHEARSAL, Rehearsal, record_rehearsal
+from platform_assets.team import Model
+from resources.installation import Installation
+
+CHECK = "answers_as_it_should"
+
+_REQUESTS = 200
+_RATE = 50.0  # a second
+
+
+def rehearsal_asset(owner: Owner, model: Model, environment: str) -> dg.AssetsDefinition:
+    """Replayed requests against the endpoint of `environment`."""
+    endpoint, path = model.endpoint(owner.team, environment), model.path(owner.team)
+    key = dg.AssetKey([owner.team, model.name, environment, REHEARSAL])
+
+    def rehearse(context: dg.AssetExecutionContext, installation: Installation) -> Materialized:
+        release = live_release(installation, endpoint)
+        source, requests = _requests(installation, path, release)
+        context.log.info("%d requests from %s, %g a second", len(requests), source, _RATE)
+        found = replay(installation.runtime.url(endpoint), release.bundle, requests, rate=_RATE)
+        rehearsal = Rehearsal(
+            bundle=release.bundle,
+            endpoint=endpoint,
+            release=release.release,
+            source=source,
+            requests=len(requests),
+            rate=_RATE,
+            errors=len(found.errors),
+            p50_ms=found.quantile(0.5),
+            p99_ms=found.quantile(0.99),
+            empty_ms=found.empty_ms,
+            first_error=next(iter(found.errors), ""),
+        )
+        record_rehearsal(installation.ledger, rehearsal, actor=f"dagster:{context.run_id}", at=installation.clock.now())
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(release.release),
+            metadata=msgspec.to_builtins(rehearsal),
+            check_results=[_check(key, rehearsal)],
+        )
+
+    return dg.asset(
+        key=key,
+        deps=[dg.AssetKey([owner.team, model.name, environment, "endpoint"])],
+        description=f"Replayed requests against {endpoint} before a candidate may go on. The authority asks for it.",
+        group_name=model.name,
+        owners=[owner.contact],
+        kinds={"httpx"},
+        check_specs=[
+            dg.AssetCheckSpec(CHECK, asset=key, description="Every replayed request is answered by the candidate.")
+        ],
+        freshness_policy=FRESHNESS,
+    )(rehearse)
+
+
+def _requests(installation: Installation, model: str, release: Release) -> tuple[str, list[bytes]]:
+    """Where requests come from, and their bodies: those that people sent last, or else the questions of the hold-out."""
+    log = f"{model}/prediction_log"
+    if installation.lake.digests(log):
+        newest = installation.lake.scan(log).sort("asked_at", "prediction").tail(_REQUESTS).select("request").collect()
+        return "the prediction log", [str(body).encode() for body in newest["request"]]
+    entry = newest_candidate(installation.ledger, release.bundle, model)
+    if entry is None:  # a release of a bundle that nobody proposed cannot be
+        raise AssertionError(release.bundle)
+    held = candidate_of(entry).evaluation_set
+    rows = installation.lake.scan(held.table, [held.partition]).collect()
+    chosen = rows.gather_every(max(1, rows.height // _REQUESTS)).head(_REQUESTS)
+    contract = read_contract(installation.bundles.open(release.bundle))
+    return "the evaluation set", _bodies(chosen, contract)
+
+
+def _bodies(rows: pl.DataFrame, contract: ServingContract) -> list[bytes]:
+    """Rows as callers would send them: by key, so that the online store has its part; whole where the keys are not at hand."""
+    by_key = [*(column.name for column in contract.request), *(key for view in contract.views for key in view.keys)]
+    names: Sequence[str] = list(dict.fromkeys(by_key))
+    if not set(names) <= set(rows.columns):
+        names = [column.name for column in contract.columns]
+    return [msgspec.json.encode(row) for row in rows.select(names).iter_rows(named=True)]
+
+
+def _check(key: dg.AssetKey, rehearsal: Rehearsal) -> dg.AssetCheckResult:
+    told = f"{rehearsal.errors} of {rehearsal.requests} requests failed; p99 {rehearsal.p99_ms:.1f} ms"
+    metadata: dict[str, Any] = {"errors": rehearsal.errors, "p99 ms": rehearsal.p99_ms}
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=CHECK,
+        passed=rehearsal.errors == 0,
+        description=f"{told}. {rehearsal.first_error}".strip(),
+        metadata=metadata,
+    )
