@@ -60,7 +60,8 @@ def told(said: Said) -> str:
     """The statement in a line."""
     word = said.statement
     gate = f" of {word.gate}" if word.gate else ""
-    return f"{word.verb:<8} {word.subject}{gate} at {word.endpoint}, by {word.actor} ({word.role}) until {word.expires_at.isoformat()}"
+    until = word.expires_at.isoformat()
+    return f"{word.verb:<8} {word.subject}{gate} at {word.endpoint}, by {word.actor} ({word.role}) until {until}"
 
 
 def _waiting(installation: Installation, subject: str) -> str:

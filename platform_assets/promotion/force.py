@@ -1,7 +1,8 @@
 """Which policy is in force: the installed one, unless it asks for less than the one before and nobody has approved that.
 
 The ledger keeps each policy that was ever in force. One that asks for as much or more takes over by itself. One that gives
-something up needs the approvals that the policy in force asks for; until then decisions are taken under the stricter one, and say so.
+something up needs the approvals that the policy in force asks for; until then decisions are taken under the stricter one, and say
+so.
 """
 
 import msgspec

@@ -31,7 +31,7 @@ def _gate(before: AnyGate, after: AnyGate) -> Iterator[str]:
         if field in _TOLD or old == new:
             continue
         direction = before.stricter.get(field)
-        if direction is None or (new - old) * direction < 0:
+        if direction is None or old is None or new is None or (new - old) * direction < 0:
             yield f"{before.name}.{field} goes from {old} to {new}"
 
 

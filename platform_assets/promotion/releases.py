@@ -10,12 +10,13 @@ from platform_assets.contracts.assets import markdown_table
 from platform_assets.materialized import Materialized
 from platform_assets.ownership import FRESHNESS, Owner
 from platform_assets.promotion.assets import gate_table
-from platform_assets.promotion.authority_client import LocalAuthority
+from platform_assets.promotion.authority_client import Authority
 from platform_assets.promotion.live import pointers
 from platform_assets.promotion.messages import Decided
 from platform_assets.promotion.records import Release
 from platform_assets.promotion.rehearsal import REHEARSAL
 from platform_assets.promotion.sensors import runs_out, undecided
+from platform_assets.promotion.service_client import authority_of
 from platform_assets.team import Model
 from resources.installation import Installation
 
@@ -46,7 +47,7 @@ def release_asset(owner: Owner, model: Model, environment: str) -> dg.AssetsDefi
     def release(
         context: dg.AssetExecutionContext, config: ReleaseConfig, installation: Installation
     ) -> Iterator[Materialized]:
-        authority = LocalAuthority(installation.home)
+        authority = authority_of(installation.home)
         authority.initialise()
         state = pointers(installation)
         bundle = config.bundle or undecided(installation, state, model.path(owner.team), endpoint)
@@ -62,9 +63,7 @@ def release_asset(owner: Owner, model: Model, environment: str) -> dg.AssetsDefi
     return release
 
 
-def _standing(
-    installation: Installation, authority: LocalAuthority, desired: Release | None, endpoint: str
-) -> Materialized:
+def _standing(installation: Installation, authority: Authority, desired: Release | None, endpoint: str) -> Materialized:
     """Nothing waits for a decision: the release that stands goes on standing, with a new document if its own runs out."""
     if desired is None:
         raise ReleaseError(

@@ -76,10 +76,13 @@ def runs_out(release: Release, now: datetime) -> bool:
 def undecided(installation: Installation, state: Pointers, model: str, endpoint: str) -> str | None:
     """The newest evaluated bundle of `model`, if the authority has not decided on it for `endpoint` or may decide otherwise now."""
     bundle = newest_evaluated(installation, model)
-    if bundle is None or not state.settled(bundle, endpoint, installation.clock.now()):
+    champion = state.champion(endpoint)
+    if bundle is None or bundle in state.barred or (champion is not None and champion.bundle == bundle):
+        return None
+    if not state.settled(bundle, endpoint, installation.clock.now()):
         return bundle
-    entries = installation.ledger.entries("rehearsal", bundle)
-    return bundle if any(state.is_newer(entry, bundle, endpoint) for entry in entries) else None
+    elsewhere = (e for e in installation.ledger.entries("rehearsal", bundle) if e.body.get("endpoint") != endpoint)
+    return bundle if any(state.is_newer(entry, bundle, endpoint) for entry in elsewhere) else None
 
 
 def newest_evaluated(installation: Installation, model: str) -> str | None:

@@ -36,7 +36,7 @@ def test_red_gate_is_red_in_the_catalog_and_nothing_is_released(refused: SmallRo
     assert result.success, "a refused candidate is a fact, not a failed run"
     assert not result.asset_materializations_for_node("aviation__departure_delay__prod__endpoint")
     assert nothing_is_released(refused)
-    decisions = list(refused.installation.ledger.entries("decision"))
+    decisions = [e for e in refused.installation.ledger.entries("decision") if e.body["endpoint"] == ENDPOINT]
     assert [entry.body["verdict"] for entry in decisions] == ["refused"]
     (reason,) = decisions[0].body["reasons"]
     assert reason.startswith(UNREACHABLE.name)

@@ -186,7 +186,7 @@ MUTANTS = (
     Mutant(
         "anchor-not-compared",
         "resources/ledger_verification.py",
-        "self._head.sequence < self._anchored.sequence",
+        "self._head.sequence < anchored.sequence",
         "self._head.sequence < 0",
         f"{_LEDGER}test_a_cut_tail_is_found_by_the_anchor",
     ),
