@@ -7,6 +7,7 @@ The pages share one installation and go on from each other, as a reader does: RE
 """
 
 import dataclasses
+import getpass
 import os
 import re
 import shlex
@@ -22,7 +23,7 @@ from datetime import timedelta
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import dagster as dg
 import httpx
@@ -110,6 +111,9 @@ def _clock_after(days: int, clone: Clone) -> str:
     return (now + timedelta(days=days)).isoformat()
 
 
+# A private key lies with its owner; in this test, beside the copy's own files.
+KEY: Final = {"ROADBED_KEY": "platform.pem"}
+
 FACTS: dict[str, Callable[[Clone], str]] = {
     "home": lambda _: ".roadbed",
     "whole home": lambda clone: str(clone.home.root),
@@ -128,6 +132,11 @@ FACTS: dict[str, Callable[[Clone], str]] = {
     "tomorrow": partial(_clock_after, 1),
     "this process": lambda _: str(os.getpid()),
     "benchmark": lambda _: "road",
+    "login": lambda _: getpass.getuser(),
+    "role": lambda _: "platform",
+    "address": lambda _: "somebody@example.org",
+    "gate": lambda _: "latency_budget",
+    "a week": lambda _: "7",
 }
 
 
@@ -209,6 +218,30 @@ PAGES_AS_RUN: dict[str, tuple[Step, ...]] = {
             "roadbed rollback ENDPOINT --reason TEXT --to DIGEST",
             ("barred   {second bundle}", "live     {first bundle}"),
             {"ENDPOINT": "endpoint", "TEXT": "reason", "DIGEST": "first bundle"},
+        ),
+        Step(
+            "roadbed enroll NAME --role ROLE --email ADDRESS",
+            ("made     platform.pem", "enrolled {login} as platform"),
+            {"NAME": "login", "ROLE": "role", "ADDRESS": "address"},
+            KEY,
+        ),
+        Step(
+            "roadbed approve ENDPOINT --reason TEXT",
+            ("approve  {third bundle} at {endpoint}, by {login} (platform)",),
+            {"ENDPOINT": "endpoint", "TEXT": "reason"},
+            KEY,
+        ),
+        Step(
+            "roadbed reject ENDPOINT --reason TEXT",
+            ("reject   {third bundle} at {endpoint}, by {login} (platform)",),
+            {"ENDPOINT": "endpoint", "TEXT": "reason"},
+            KEY,
+        ),
+        Step(
+            "roadbed waive ENDPOINT --gate NAME --days N --reason TEXT",
+            ("waive    {third bundle} of latency_budget at {endpoint}",),
+            {"ENDPOINT": "endpoint", "NAME": "gate", "N": "a week", "TEXT": "reason"},
+            KEY,
         ),
         Step(
             "roadbed lift DIGEST --reason TEXT",
