@@ -33,13 +33,17 @@ FEATURES = (
     Feature("Lake, bundle store, online store (Delta, files, LMDB)", ("tests.contract",)),
     Feature("Asset graph, gates and every way round them", ("tests.graph",)),
     Feature("Ledger, promotion authority, attacks", ("tests.integration.test_authority", "tests.unit.promotion")),
+    Feature(
+        "Ledger in Postgres, authority as a service", (f"{_RUN}.test_postgres_ledger", f"{_RUN}.test_authority_service")
+    ),
     Feature("Endpoint: server, hot swap, supervisor", (f"{_RUN}.test_endpoint_server", f"{_RUN}.test_supervisor")),
     Feature("kill -9 at every failpoint", ("tests.integration.test_kills",)),
     Feature("MLflow runs always end; orphans are reaped", (f"{_RUN}.test_experiment_tracking", f"{_RUN}.test_reaper")),
     Feature("Bad data and bad days", ("tests.graph.test_bad_data", f"{_RUN}.test_bad_days")),
     Feature("`roadbed up` and `down`", ("tests.integration.test_up_down",)),
     Feature("The Dagster UI in a browser", ("tests.e2e",)),
-    Feature("Kubernetes, Postgres, Redis, S3", ()),
+    Feature("Every command in the documentation", (f"{_RUN}.test_documented_commands",)),
+    Feature("Kubernetes, Redis, S3", ()),
 )
 
 

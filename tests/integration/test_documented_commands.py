@@ -287,7 +287,16 @@ ELSEWHERE = dict.fromkeys(("make lint", "make test"), ".ci/run") | dict.fromkeys
 )
 
 # A verb that needs arguments, named without them: the step that has them stands for it.
-NAMED = ("roadbed advance", "roadbed explain", "roadbed ledger create", "roadbed lift", "roadbed rollback")
+NAMED = (
+    "roadbed advance",
+    "roadbed approve",
+    "roadbed explain",
+    "roadbed ledger create",
+    "roadbed lift",
+    "roadbed reject",
+    "roadbed rollback",
+    "roadbed waive",
+)
 
 
 def shown_on(page: str) -> list[str]:
