@@ -55,7 +55,7 @@ def tracking_of(road: SmallRoad) -> ExperimentTracking:
 
 def tick(road: SmallRoad, cursor: str | None) -> dg.SensorResult:
     """One tick of the endpoint's watch."""
-    _, sensor = endpoint_watch(TEAM.owner, DEPARTURE_DELAY)
+    _, sensor = endpoint_watch(TEAM.owner, DEPARTURE_DELAY, "prod")
     resources = {"installation": road.installation, "tracking": tracking_of(road)}
     context = dg.build_sensor_context(instance=road.instance, cursor=cursor, resources=resources)
     result = sensor(context)
