@@ -21,7 +21,7 @@ def command(
     site = find_site()
     processes = Processes(site.home)
     if not processes.names() and not is_running(Places.of(site.home)):
-        console.print(f"down     nothing runs for {site.home.root}")
+        console.print(f"down     nothing runs for {site.home.root}", markup=False, soft_wrap=True)
         return
     site.home.run.mkdir(parents=True, exist_ok=True)
     with alone(site.home, console):
@@ -35,4 +35,4 @@ def command(
             elif not quiet:
                 console.print(f"gone     {name} had ended before")
         LocalEndpointRuntime(site.home).stop()
-    console.print(f"down     the state stays in {site.home.root}")
+    console.print(f"down     the state stays in {site.home.root}", markup=False, soft_wrap=True)
