@@ -70,7 +70,10 @@ def _at_rest(installation: Installation, state: Pointers, model: str, endpoint: 
 
 def runs_out(release: Release, now: datetime) -> bool:
     """Whether the document of `release` should be issued again."""
-    return release.approval.expires_at - now < RENEW_BEFORE
+    approval = release.approval
+    # What a waiver limits cannot be extended: another document would end at the same moment.
+    extensible = all(waived.expires_at > approval.expires_at for waived in approval.waived)
+    return extensible and approval.expires_at - now < RENEW_BEFORE
 
 
 def undecided(installation: Installation, state: Pointers, model: str, endpoint: str) -> str | None:

@@ -20,6 +20,7 @@ from platform_assets.promotion.messages import Decide, Decided, Renew, Rollback,
 from platform_assets.promotion.policy import installed_policy
 from platform_assets.promotion.retreat import rollback
 from platform_assets.promotion.say import say
+from platform_assets.promotion.sensors import runs_out
 from tests.support.people import AT, Person
 from tests.support.promotion_case import (
     BETTER,
@@ -253,6 +254,9 @@ def test_a_waived_gate_is_recorded_and_the_release_expires_with_the_waiver(place
     assert decided.issued is not None
     document = read_release(decided.issued.envelope.encode(), Desk(place.home).trusted, endpoint=ENDPOINT, now=AT)
     assert document.expires_at == until, "the server refuses it from then on"
+    release = Desk(place.home).pointers.release(decided.issued.release)
+    assert not runs_out(release, AT), "renewing would end at the same moment, again and again"
+    assert runs_out(msgspec.structs.replace(release, approval=msgspec.structs.replace(release.approval, waived=())), AT)
 
 
 @pytest.mark.attack
