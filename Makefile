@@ -33,7 +33,7 @@ test: environment ## unit, contract, graph and property tests; ten minutes on tw
 	$(PYTEST) -n 2 --dist loadfile --junitxml=.test-results/quick.xml -m "$(QUICK)" tests
 
 test-full: environment ## services, browser, kills, attacks, and what is slow
-	$(PYTEST) --junitxml=.test-results/full.xml -m "not ($(QUICK))" tests
+	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder --junitxml=.test-results/full.xml -m "not ($(QUICK))" tests
 
 status-table: ## write the README's status table from the results of both
 	.venv/bin/python -m tests.status_table
