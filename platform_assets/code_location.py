@@ -7,6 +7,7 @@ from io_managers.table import TableIOManager
 from platform_assets.datasets.assets import evaluation_set_asset, training_set_asset
 from platform_assets.endpoints.assets import endpoint_asset
 from platform_assets.endpoints.rehearsal_asset import rehearsal_asset
+from platform_assets.endpoints.rollback_job import rollback_job
 from platform_assets.features.assets import Assets, feature_view_assets, online_store_asset, raw_table_assets
 from platform_assets.features.sensors import arrivals
 from platform_assets.monitoring.assets import drift_asset, prediction_log_asset
@@ -38,8 +39,12 @@ def team_definitions(team: Team) -> dg.Definitions:
     """The assets, checks, jobs, sensors and resources of `team`."""
     data = dg.Definitions(assets=_data_assets(team), sensors=[], jobs=[])
     jobs, sensor = arrivals(team.owner, team.raw_tables, team.views)
+    going_back = [rollback_job(team)] if team.models else []
     base = dg.Definitions(
-        sensors=[sensor, _automation()], jobs=jobs, resources=shared_resources(), executor=dg.in_process_executor
+        sensors=[sensor, _automation()],
+        jobs=[*jobs, *going_back],
+        resources=shared_resources(),
+        executor=dg.in_process_executor,
     )
     return dg.Definitions.merge(data, base, *(_model_definitions(team, model) for model in team.models))
 
