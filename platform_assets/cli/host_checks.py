@@ -53,7 +53,7 @@ def check_port(host: str, port: int) -> None:
         except OSError as error:
             raise HostError(
                 "port-in-use",
-                f"port {port} of {host} is taken by {_listener(port) or error.strerror or error}",
+                f"port {port} of {host} is taken by {_describe(listener(port)) or error.strerror or error}",
                 f"stop that process, or choose another port: roadbed up --port {port + 1}",
             ) from error
 
@@ -66,7 +66,8 @@ def _disk_full(folder: Path, free: int) -> HostError:
     )
 
 
-def _listener(port: int) -> str | None:
+def listener(port: int) -> int | None:
+    """The process that listens on `port`, if this user may know."""
     try:
         connections = psutil.net_connections("tcp")
     except psutil.AccessDenied:
@@ -74,11 +75,13 @@ def _listener(port: int) -> str | None:
     for connection in connections:
         address = tuple(connection.laddr)
         if connection.status == psutil.CONN_LISTEN and address[1:2] == (port,) and connection.pid:
-            return _describe(connection.pid)
+            return connection.pid
     return None
 
 
-def _describe(pid: int) -> str:
+def _describe(pid: int | None) -> str | None:
+    if pid is None:
+        return None
     try:
         command = " ".join(psutil.Process(pid).cmdline())
     except psutil.Error:

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from platform_assets.cli.dagster_home import open_instance, prepare_dagster_home
-from platform_assets.cli.host_checks import check_port, prepare_home
+from platform_assets.cli.host_checks import check_port, listener, prepare_home
 from platform_assets.cli.locking import alone
 from platform_assets.cli.processes import Processes, Service
 from platform_assets.cli.readiness import await_central_services, await_code_servers
@@ -97,5 +97,6 @@ def _free_port(processes: Processes, site: Site, central: list[Service]) -> None
     record = processes.record(WEBSERVER)
     if record is None:
         processes.stop(WEBSERVER)
-    if record is None or record.fingerprint != webserver.fingerprint:
+        check_port(LOOPBACK, site.port)
+    elif record.fingerprint != webserver.fingerprint and listener(site.port) != record.pid:
         check_port(LOOPBACK, site.port)

@@ -183,8 +183,7 @@ PAGES_AS_RUN: dict[str, tuple[Step, ...]] = {
             ("workspace.yaml: written",),
             before=lambda clone: add_the_guides_team(clone.root),
         ),
-        Step("make down", ("the state stays",)),
-        Step("make up", ("start    code-rail", *PREDICTION)),
+        Step("make up", ("start    code-rail", "start    webserver", *PREDICTION)),
     ),
     "docs/operating.md": (
         Step("make up", ("running  everything was started before", *PREDICTION)),

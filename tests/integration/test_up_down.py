@@ -86,6 +86,14 @@ class Site(NamedTuple):
         launched = self.ask(LAUNCH, parameters={"selector": selector, "mode": "default"})["launchRun"]
         return str(launched["run"]["runId"])
 
+    def locations(self) -> dict[str, str]:
+        """What became of each location, by name."""
+        query = (
+            "{ workspaceOrError { ... on Workspace { locationEntries { name locationOrLoadError { __typename } } } } }"
+        )
+        entries = self.ask(query)["workspaceOrError"]["locationEntries"]
+        return {entry["name"]: entry["locationOrLoadError"]["__typename"] for entry in entries}
+
     def runs(self) -> dict[str, str]:
         found = self.ask("{ runsOrError { ... on Runs { results { runId status } } } }")["runsOrError"]["results"]
         return {run["runId"]: run["status"] for run in found}
@@ -116,15 +124,19 @@ def ours(root: Path) -> list[int]:
     return found
 
 
+def add_team(root: Path, team: str, code: str) -> None:
+    folder = root / "team_projects" / team / team
+    folder.mkdir(parents=True)
+    (folder / "definitions.py").write_text(code)
+    write(root)
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     root = tmp_path_factory.mktemp("checkout")
     shutil.copy(ROOT / "dagster.yaml", root)
-    for team, code in {"rail": dedent(GOOD), "broken": 'raise RuntimeError("this team is broken")'}.items():
-        folder = root / "team_projects" / team / team
-        folder.mkdir(parents=True)
-        (folder / "definitions.py").write_text(code)
-    write(root)
+    add_team(root, "rail", dedent(GOOD))
+    add_team(root, "broken", 'raise RuntimeError("this team is broken")')
     made = Site(root, free_port())
     yield made
     made.roadbed("down")
@@ -155,15 +167,23 @@ def test_again_nothing_changes(site: Site) -> None:
 
 def test_a_broken_team_leaves_the_others_up(site: Site) -> None:
     site.up()
-    entries = site.ask(
-        "{ workspaceOrError { ... on Workspace { locationEntries { name locationOrLoadError { __typename"
-        " ... on PythonError { message } } } } } }"
-    )["workspaceOrError"]["locationEntries"]
-    states = {entry["name"]: entry["locationOrLoadError"]["__typename"] for entry in entries}
+    states = site.locations()
     assert states["broken"] == "PythonError"
     assert states["rail"] == "RepositoryLocation"
     run = site.launch("trains")
     eventually(lambda: site.runs()[run] == "SUCCESS")
+
+
+def test_a_team_that_joins_is_served_after_the_next_up_on_the_same_port(site: Site) -> None:
+    site.up()
+    before = site.pids()
+    add_team(site.root, "sea", "import dagster as dg\n\ndefs = dg.Definitions()\n")
+    assert site.up() == ["code-sea", "webserver", "daemon"]
+    assert site.locations()["sea"] == "RepositoryLocation"
+    after = site.pids()
+    assert {name: after[name] for name in ("code-rail", "endpoint-runtime")} == {
+        name: before[name] for name in ("code-rail", "endpoint-runtime")
+    }
 
 
 def test_a_port_in_use_is_one_sentence(site: Site) -> None:
