@@ -3,6 +3,7 @@
 import errno
 import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -19,8 +20,9 @@ from formats.durable import write_atomic
 from formats.errors import HostError
 from resources.endpoint_state import LastError
 
-FIRST_PORT = 8801
-_LAST_PORT = 9800
+PORTS_VARIABLE = "ROADBED_ENDPOINT_PORTS"
+_DEFAULT_PORTS = "8801-9800"
+_HIGHEST_PORT = 65535
 _HOST = "127.0.0.1"
 _LOG_BYTES = 5 << 20
 _STOP_SECONDS = 12.0
@@ -159,12 +161,33 @@ def _listen(folder: Path, taken: Collection[int]) -> socket.socket:
                 f"stop that process, or remove {folder / 'port'} to let the endpoint take another port",
             )
         return listener
-    for candidate in range(FIRST_PORT, _LAST_PORT + 1):
+    offered = port_range()
+    for candidate in offered:
         listener = None if candidate in taken else _try_port(candidate)
         if listener is not None:
             write_atomic(folder / "port", str(candidate).encode())
             return listener
-    raise HostError("port-in-use", f"no port from {FIRST_PORT} to {_LAST_PORT} is free", "stop what listens there")
+    raise HostError(
+        "port-in-use",
+        f"no port from {offered[0]} to {offered[-1]} is free for the endpoint in {folder}",
+        f"stop what listens there, or set {PORTS_VARIABLE} to other ports",
+    )
+
+
+def port_range() -> range:
+    """The ports that endpoints of this installation may take: ROADBED_ENDPOINT_PORTS, `first-last`, or else 8801-9800.
+
+    Raises:
+        HostError: the variable is no such range.
+    """
+    text = os.environ.get(PORTS_VARIABLE) or _DEFAULT_PORTS
+    found = re.fullmatch(r"(\d{1,5})-(\d{1,5})", text)
+    first, last = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 0 < first <= last <= _HIGHEST_PORT:
+        raise HostError(
+            "port-in-use", f"{PORTS_VARIABLE}={text} is no range of ports", f"write it as {_DEFAULT_PORTS}, or unset it"
+        )
+    return range(first, last + 1)
 
 
 def _try_port(port: int) -> socket.socket | None:

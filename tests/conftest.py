@@ -8,22 +8,38 @@ from typing import TypeVar
 import pytest
 
 from formats.home import VARIABLE, Home
+from resources.server_process import PORTS_VARIABLE
 
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
 
 _PREFIXES = ("ROADBED_", "DAGSTER_", "MLFLOW_")
+_PORTS_A_WORKER = 400
 
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No setting of the person who runs the tests reaches them, and none of a test reaches the next."""
-    for name in [name for name in os.environ if name.startswith(_PREFIXES)]:
+    for name in _settings():
         monkeypatch.delenv(name)
     # Children of tests import the platform; without compiled bytecode each would take seconds longer.
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     yield
-    for name in [name for name in os.environ if name.startswith(_PREFIXES)]:
+    for name in _settings():
         del os.environ[name]
+
+
+def _settings() -> list[str]:
+    return [name for name in os.environ if name.startswith(_PREFIXES) and name != PORTS_VARIABLE]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def endpoint_ports() -> Iterator[None]:
+    """Ports for this worker alone: an endpoint keeps its port while it is stopped, and tests beside this one must not take it."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = 8801 + _PORTS_A_WORKER * worker
+    os.environ[PORTS_VARIABLE] = f"{first}-{first + _PORTS_A_WORKER - 1}"
+    yield
+    del os.environ[PORTS_VARIABLE]
 
 
 @pytest.fixture

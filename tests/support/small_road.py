@@ -98,6 +98,6 @@ class SmallRoad:
 
 
 def copy_of(road: SmallRoad, root: Path, defs: dg.Definitions) -> SmallRoad:
-    """The same state in another folder."""
-    shutil.copytree(road.home.root, root, dirs_exist_ok=True)
+    """The same state in another folder; its endpoints take ports of their own."""
+    shutil.copytree(road.home.root, root, dirs_exist_ok=True, ignore=shutil.ignore_patterns("port"))
     return SmallRoad(root, defs)
