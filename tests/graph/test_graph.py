@@ -6,7 +6,9 @@ import dagster as dg
 import pytest
 from aviation.definitions import defs as aviation
 
+from formats.home import Home
 from tests.graph.snapshot import FILE, snapshot
+from tests.support.small_road import ENDPOINT, SmallRoad, definitions
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +67,15 @@ def test_online_store_follows_new_features() -> None:
     assert second.get_num_requested(store) == 1
     third = dg.evaluate_automation_conditions(defs, instance, cursor=second.cursor)
     assert third.get_num_requested(store) == 0
+
+
+def test_a_person_can_execute_one_check_of_the_watch(home: Home) -> None:
+    """As the UI's button does."""
+    road = SmallRoad(home.root, definitions())
+    alone = dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey(ENDPOINT.split("/")), "bundle_intact"))
+    defs = dg.Definitions.merge(road.defs, dg.Definitions(jobs=[dg.define_asset_job("one", alone)]))
+    result = defs.resolve_job_def("one").execute_in_process(instance=road.instance)
+    (found,) = result.get_asset_check_evaluations()
+    assert (found.check_name, found.passed) == ("bundle_intact", False)
+    assert found.description == f"{ENDPOINT} has no live release"
+    road.instance.dispose()
