@@ -7,6 +7,7 @@ import typer
 
 from formats.errors import ReleaseError
 from platform_assets.cli.dagster_home import open_instance
+from platform_assets.cli.options import Endpoint, Reason
 from platform_assets.cli.site import Site, find_site
 from platform_assets.endpoints.rollout import roll_out
 from platform_assets.promotion.live import pointers
@@ -16,8 +17,8 @@ from resources.installation import installation_at
 
 
 def command(
-    endpoint: Annotated[str, typer.Argument(help="<team>/<model>/<environment>/endpoint")],
-    reason: Annotated[str, typer.Option(help="Why; it stands in the ledger.")],
+    endpoint: Endpoint,
+    reason: Reason,
     to: Annotated[
         str | None, typer.Option(help="The bundle to go back to; the previous good one when not given.")
     ] = None,
