@@ -16,8 +16,8 @@ from aviation.team import DEPARTURE_DELAY, TEAM
 from formats.clock import read_clock
 from platform_assets.cli.first_prediction import prediction_id
 from platform_assets.promotion.live import pointers
-from resources.endpoint_runtime import LocalEndpointRuntime
 from resources.installation import installation_at
+from resources.local_endpoint_runtime import LocalEndpointRuntime
 from tests.support.clone import Clone
 from tests.support.documented import ROOT, commands
 from tests.support.processes import eventually, free_port
