@@ -163,7 +163,7 @@ def _session(onnx_bytes: bytes, bundle: str) -> "onnxruntime.InferenceSession":
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(onnx_bytes, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # foreign data: the errors share no base class
+    except Exception as error:  # onnxruntime's errors have no other base; whichever it is, the graph is unusable
         raise _unusable(bundle, f"its graph cannot be loaded ({error})") from error
 
 
@@ -172,7 +172,7 @@ def _refuse_external_data(onnx_bytes: bytes, bundle: str) -> None:
 
     try:
         model = onnx.load_model_from_string(onnx_bytes)
-    except Exception as error:  # foreign data: the errors share no base class
+    except Exception as error:  # an error of protobuf, whose package is onnx's and not ours to import
         raise _unusable(bundle, f"its graph cannot be read ({error})") from error
     tensors = chain(_tensors(model.graph), *(_node_tensors(function.node) for function in model.functions))
     external = [tensor.name for tensor in tensors if tensor.data_location == onnx.TensorProto.EXTERNAL]
