@@ -136,7 +136,7 @@ def _duckdb(folder: Path) -> pl.DataFrame:
         f"asof left join '{folder}/raw{n}.parquet' t{n} on s.entity = t{n}.entity and s.asked >= t{n}.event"
         for n in range(TABLES)
     )
-    query = f"select s.*, {columns} from '{folder}/spine.parquet' s {joins}"  # noqa: S608
+    query = f"select s.*, {columns} from '{folder}/spine.parquet' s {joins}"  # noqa: S608 - names and a folder of the benchmark's own
     found = pl.from_arrow(duckdb.connect().execute(query).to_arrow_table())
     assert isinstance(found, pl.DataFrame)
     return found

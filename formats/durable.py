@@ -19,9 +19,8 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
             os.fsync(file.fileno())
         failpoint("file.before_rename")
         beside.replace(path)
-    except BaseException:  # an interrupt must not leave the half-written file behind either; it goes on its way
-        beside.unlink(missing_ok=True)
-        raise
+    finally:
+        beside.unlink(missing_ok=True)  # there only if it did not become `path`
     sync_directory(path.parent)
     failpoint("file.after_rename")
 

@@ -16,29 +16,28 @@ if TYPE_CHECKING:
     from platform_assets.features.windowed import WindowedView
     from platform_assets.features.windows import Ticks, windowed_sums
     from platform_assets.monitoring.retraining import RetrainingRule
-    from platform_assets.promotion.spec.behaviour import (
+    from platform_assets.promotion.spec import (
+        BetterThanBaseline,
+        BetterThanChampion,
+        Calibration,
+        Card,
+        CardComplete,
+        DependenciesScanned,
         Deterministic,
+        DriftAgainstServed,
+        FrameworkParity,
+        LatencyBudget,
+        MemoryBudget,
+        MetricCeiling,
+        MetricFloor,
+        NoLeakage,
+        ProvenanceComplete,
         Robust,
         ServingSkew,
         SignatureEqualsContract,
         SizeBudget,
-    )
-    from platform_assets.promotion.spec.card import Card
-    from platform_assets.promotion.spec.evidence import (
-        CardComplete,
-        DependenciesScanned,
-        DriftAgainstServed,
-        NoLeakage,
-        ProvenanceComplete,
-    )
-    from platform_assets.promotion.spec.measured import FrameworkParity, LatencyBudget, MemoryBudget, TeamMeasured
-    from platform_assets.promotion.spec.quality import (
-        BetterThanBaseline,
-        BetterThanChampion,
-        Calibration,
-        MetricCeiling,
-        MetricFloor,
         SliceGap,
+        TeamMeasured,
         WorstSlice,
     )
     from platform_assets.team import Model, Team
@@ -54,34 +53,28 @@ _HOMES = {
     "platform_assets.features.windowed": ("WindowedView",),
     "platform_assets.features.windows": ("Ticks", "windowed_sums"),
     "platform_assets.monitoring.retraining": ("RetrainingRule",),
-    "platform_assets.promotion.spec.behaviour": (
+    "platform_assets.promotion.spec": (
+        "BetterThanBaseline",
+        "BetterThanChampion",
+        "Calibration",
+        "Card",
+        "CardComplete",
+        "DependenciesScanned",
         "Deterministic",
+        "DriftAgainstServed",
+        "FrameworkParity",
+        "LatencyBudget",
+        "MemoryBudget",
+        "MetricCeiling",
+        "MetricFloor",
+        "NoLeakage",
+        "ProvenanceComplete",
         "Robust",
         "ServingSkew",
         "SignatureEqualsContract",
         "SizeBudget",
-    ),
-    "platform_assets.promotion.spec.card": ("Card",),
-    "platform_assets.promotion.spec.evidence": (
-        "CardComplete",
-        "DependenciesScanned",
-        "DriftAgainstServed",
-        "NoLeakage",
-        "ProvenanceComplete",
-    ),
-    "platform_assets.promotion.spec.measured": (
-        "FrameworkParity",
-        "LatencyBudget",
-        "MemoryBudget",
-        "TeamMeasured",
-    ),
-    "platform_assets.promotion.spec.quality": (
-        "BetterThanBaseline",
-        "BetterThanChampion",
-        "Calibration",
-        "MetricCeiling",
-        "MetricFloor",
         "SliceGap",
+        "TeamMeasured",
         "WorstSlice",
     ),
     "platform_assets.team": ("Model", "Team"),

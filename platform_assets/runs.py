@@ -1,13 +1,26 @@
 """How sensors ask for runs: one at a time for a job, again after a failure but not for ever, and saying why not."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition as Job,  # what `define_asset_job` returns; Dagster does not export it
 )
 
-__all__ = ["ATTEMPTS", "SUBJECT", "Job", "first_gap", "materialized", "range_tags", "request_once"]
+__all__ = [
+    "ATTEMPTS",
+    "SUBJECT",
+    "Job",
+    "first_gap",
+    "materialized",
+    "request_days",
+    "request_once",
+    "running_sensor",
+]
+
+# The road goes on by itself: no person has to switch a sensor on.
+running_sensor = partial(dg.sensor, default_status=dg.DefaultSensorStatus.RUNNING)
 
 SUBJECT = "roadbed/subject"
 ATTEMPTS = 3
@@ -56,9 +69,13 @@ def request_once(
     )
 
 
-def range_tags(days: Sequence[str]) -> dict[str, str]:
-    """The tags that make one run cover the days from the first to the last."""
-    return {"dagster/asset_partition_range_start": days[0], "dagster/asset_partition_range_end": days[-1]}
+def request_days(instance: dg.DagsterInstance, job: str, days: Sequence[str]) -> dg.RunRequest | dg.SkipReason:
+    """One run of `job` for an unbroken stretch of days, as `request_once`."""
+    subject = f"{days[0]}..{days[-1]}"
+    if len(days) == 1:
+        return request_once(instance, job, subject, partition=days[0])
+    ends = {"dagster/asset_partition_range_start": days[0], "dagster/asset_partition_range_end": days[-1]}
+    return request_once(instance, job, subject, tags=ends)
 
 
 def first_gap(wanted: Sequence[str], done: set[str], most: int) -> list[str]:

@@ -90,16 +90,14 @@ class ExperimentTracking(dg.ConfigurableResource[None]):
     ) -> Iterator[ExperimentRun]:
         """The MLflow run of this Dagster run in the experiment `name`; a step that is retried goes on with the same one."""
         run_id = self._prepare(context, name, tags)
-        status = "FINISHED"
+        # What stays if neither happens below: an interrupt of Dagster's or the keyboard's, or the end of the interpreter.
+        status = "KILLED"
         try:
             self._open(context, name, run_id, parameters)
             yield ExperimentRun(self.client, run_id)
-        except Exception:  # whatever the step raises, the MLflow run ends; the error goes on its way
+            status = "FINISHED"
+        except Exception:  # all that a step can fail with, raised again; an interrupt is no Exception
             status = "FAILED"
-            raise
-        except BaseException:
-            # An interrupt: Dagster's, the keyboard's, or the end of the interpreter.
-            status = "KILLED"
             raise
         finally:
             self._end(run_id, status)
@@ -154,7 +152,7 @@ class ExperimentTracking(dg.ConfigurableResource[None]):
             context.log.warning("MLflow run %s was left open in this process and is ended", left.info.run_id)
             mlflow.end_run("KILLED")
         config: dict[str, object] = {"experiment_name": name, "mlflow_tracking_uri": self.uri, "mlflow_run_id": run_id}
-        opened = MlFlow(_Opening(context.log, context.run, context.run_id, config))  # type: ignore[no-untyped-call] # dagster-mlflow has no types
+        opened = MlFlow(_Opening(context.log, context.run, context.run_id, config))  # type: ignore[no-untyped-call] # its __init__ has no annotations
         opened.log_params({key: value for key, value in parameters.items() if value is not None})
 
     def _end(self, run_id: str, status: str) -> None:

@@ -8,10 +8,11 @@ import dagster as dg
 from formats.home import Home, current_home
 from resources.bundle_store import BundleStore, FileBundleStore
 from resources.clock import Clock
-from resources.endpoint_runtime import EndpointRuntime, LocalEndpointRuntime
+from resources.endpoint_runtime import EndpointRuntime
 from resources.lake import DeltaLake, Lake
 from resources.ledger import Ledger
 from resources.ledger_places import open_ledger
+from resources.local_endpoint_runtime import LocalEndpointRuntime
 from resources.online_store import LmdbOnlineStore, OnlineStore
 
 

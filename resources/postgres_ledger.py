@@ -13,15 +13,14 @@ from psycopg import errors
 from typing_extensions import override
 
 from formats.errors import HostError, LedgerError, RoadbedError
-from resources.ledger import GENESIS, Entry, Head, Kind, Ledger, Transaction
-from resources.ledger_rows import COLUMNS, SELECT, decode_row, encode_row
+from resources.ledger import LedgerView, Transaction
+from resources.ledger_rows import Row, RowLedger, RowView
 from resources.postgres_schema import SCHEMA, TURN, create_schema
 
 _PATIENCE = 60  # seconds that a writer waits for its turn
 _CONNECTING = 10  # seconds
 _BATCH = 1000  # rows that a reader holds at a time
 
-_INSERT = f"INSERT INTO entries VALUES ({', '.join(['%s'] * len(COLUMNS))})"  # noqa: S608 - marks, no values
 # Of a server whose default is another, a committed row could be lost in a crash, or a check see an old head.
 _SETTINGS = (
     f"-c search_path={SCHEMA} -c lock_timeout={_PATIENCE}s -c synchronous_commit=on "
@@ -34,37 +33,25 @@ _numbers = itertools.count()
 Connection = psycopg.Connection[tuple[object, ...]]
 
 
-class _View(Transaction):
+class _View(RowView):
+    mark = "%s"
+
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     @override
-    def entries(self, kind: Kind | None = None, subject: str | None = None) -> Iterator[Entry]:
-        wanted = [("kind", kind), ("subject", subject)]
-        clauses = [f"{name} = %s" for name, value in wanted if value is not None]
-        where = f" WHERE {' AND '.join(clauses)}" if clauses else ""
-        values = [value for _, value in wanted if value is not None]
+    def _run(self, statement: str, values: Row) -> psycopg.Cursor[tuple[object, ...]]:
+        return self._connection.execute(statement.encode(), values)
+
+    @override
+    def _stream(self, query: str, values: Row) -> Iterator[Row]:
         with self._connection.cursor(f"entries_{next(_numbers)}") as cursor:
             cursor.itersize = _BATCH
-            cursor.execute(f"{SELECT}{where} ORDER BY sequence".encode(), values)
-            yield from map(decode_row, cursor)
-
-    @override
-    def get(self, entry: str) -> Entry | None:
-        row = self._connection.execute(f"{SELECT} WHERE id = %s ORDER BY sequence LIMIT 1".encode(), [entry]).fetchone()
-        return None if row is None else decode_row(row)
-
-    @override
-    def head(self) -> Head:
-        row = self._connection.execute("SELECT sequence, hash FROM entries ORDER BY sequence DESC LIMIT 1").fetchone()
-        return Head(0, GENESIS) if row is None else Head(int(str(row[0])), str(row[1]))
-
-    @override
-    def insert(self, entry: Entry) -> None:
-        self._connection.execute(_INSERT.encode(), encode_row(entry))
+            cursor.execute(query.encode(), values)
+            yield from cursor
 
 
-class PostgresLedger(Ledger):
+class PostgresLedger(RowLedger):
     """The ledger in the database that `dsn` (libpq's keywords or URL) names. Safe to share between threads and processes.
 
     All methods raise LedgerError: `ledger-unavailable` when the database cannot be reached, has no ledger or refuses the role,
@@ -74,25 +61,16 @@ class PostgresLedger(Ledger):
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
 
-    @override
-    def entries(self, kind: Kind | None = None, subject: str | None = None) -> Iterator[Entry]:
-        with self._connected() as connection:
-            yield from _View(connection).entries(kind, subject)
-
-    @override
-    def get(self, entry: str) -> Entry | None:
-        with self._connected() as connection:
-            return _View(connection).get(entry)
-
-    @override
-    def head(self) -> Head:
-        with self._connected() as connection:
-            return _View(connection).head()
-
     def create(self) -> None:
         """Create tables, triggers and roles, or complete them; for an administrator of the database."""
         with self._connected() as connection:
             create_schema(connection)
+
+    @override
+    @contextmanager
+    def _reading(self) -> Iterator[LedgerView]:
+        with self._connected() as connection:
+            yield _View(connection)
 
     @override
     @contextmanager

@@ -13,12 +13,10 @@ from pathlib import Path
 from typing_extensions import override
 
 from formats.errors import HostError, LedgerError, RoadbedError
-from resources.ledger import GENESIS, Entry, Head, Kind, Ledger, Transaction
-from resources.ledger_rows import COLUMNS, SELECT, decode_row, encode_row
+from resources.ledger import GENESIS, LedgerView, Transaction
+from resources.ledger_rows import Row, RowLedger, RowView
 
 _PATIENCE = 60.0  # seconds that a writer waits for its turn
-
-_INSERT = f"INSERT INTO entries VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608 - marks, no values
 
 # REPLACE deletes without asking the delete trigger, so the insert trigger must refuse every row but the next.
 _SCHEMA = """
@@ -40,66 +38,39 @@ PRAGMA user_version = 1;
 """.replace("GENESIS", GENESIS)
 
 
-class _View(Transaction):
+class _View(RowView):
+    mark = "?"
+
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     @override
-    def entries(self, kind: Kind | None = None, subject: str | None = None) -> Iterator[Entry]:
-        wanted = [("kind", kind), ("subject", subject)]
-        clauses = [f"{name} = ?" for name, value in wanted if value is not None]
-        where = f" WHERE {' AND '.join(clauses)}" if clauses else ""
-        values = [value for _, value in wanted if value is not None]
-        rows = self._connection.execute(f"{SELECT}{where} ORDER BY sequence", values)
-        return map(decode_row, rows)
+    def _run(self, statement: str, values: Row) -> sqlite3.Cursor:
+        return self._connection.execute(statement, values)
 
     @override
-    def get(self, entry: str) -> Entry | None:
-        row = self._connection.execute(f"{SELECT} WHERE id = ? ORDER BY sequence LIMIT 1", [entry]).fetchone()
-        return None if row is None else decode_row(row)
-
-    @override
-    def head(self) -> Head:
-        row = self._connection.execute("SELECT sequence, hash FROM entries ORDER BY sequence DESC LIMIT 1").fetchone()
-        return Head(0, GENESIS) if row is None else Head(*row)
-
-    @override
-    def insert(self, entry: Entry) -> None:
-        self._connection.execute(_INSERT, encode_row(entry))
+    def _stream(self, query: str, values: Row) -> Iterator[Row]:
+        return self._run(query, values)
 
 
-class SqliteLedger(Ledger):
+class SqliteLedger(RowLedger):
     """The ledger in the file `path`, created at first use. Safe to share between threads and processes."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     @override
-    def entries(self, kind: Kind | None = None, subject: str | None = None) -> Iterator[Entry]:
+    @contextmanager
+    def _reading(self) -> Iterator[LedgerView]:
         with self._connected() as connection:
-            yield from _View(connection).entries(kind, subject)
-
-    @override
-    def get(self, entry: str) -> Entry | None:
-        with self._connected() as connection:
-            return _View(connection).get(entry)
-
-    @override
-    def head(self) -> Head:
-        with self._connected() as connection:
-            return _View(connection).head()
+            yield _View(connection)
 
     @override
     @contextmanager
     def _writing(self) -> Iterator[Transaction]:
-        with self._connected() as connection:
+        with self._connected() as connection, connection:  # a connection commits when its block ends, or undoes
             connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield _View(connection)
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
+            yield _View(connection)
 
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:

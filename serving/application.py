@@ -78,7 +78,7 @@ class Application:
             response = self._refuse(refusal)
         except Disconnected:
             return
-        except Exception:  # noqa: BLE001 - the boundary of the process: a defect is logged, counted and answered
+        except Exception:  # noqa: BLE001 - the last frame of ours: a defect is logged, counted and answered
             _log.exception("%s %s failed", scope["method"], scope["path"])
             self._metrics.errors["internal"] += 1
             response = json_response({"code": "internal", "message": "the server failed", "hint": "see its log"}, 500)

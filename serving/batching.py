@@ -58,7 +58,7 @@ class Batcher:
     def _answer(self, group: list[_Waiting]) -> None:
         try:
             answers = self._run_together(group)
-        except Exception as error:  # noqa: BLE001 - the model is foreign code; its failure belongs to the callers
+        except Exception as error:  # noqa: BLE001 - a graph may raise anything: it belongs to those whose rows these are
             self._answer_apart(group, error)
             return
         start = 0

@@ -1,26 +1,31 @@
 """A contract's columns as msgspec types: what one field of a request may be."""
 
 import math
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
 
 from formats.contract import Column, ServingContract
 
+# A type for msgspec that is built at run time; no static type says which.
+MadeType: TypeAlias = Any
+
 _FLOAT32 = float(np.finfo(np.float32).max)
 _INT64 = 1 << 63
 _TEXT = 4096
 
 # Keys that are no column of the model have no declared type; text and whole numbers address entities.
-KEY_TYPE: Any = Annotated[str, msgspec.Meta(max_length=_TEXT)] | Annotated[int, msgspec.Meta(ge=-_INT64, le=_INT64 - 1)]
+KEY_TYPE: MadeType = (
+    Annotated[str, msgspec.Meta(max_length=_TEXT)] | Annotated[int, msgspec.Meta(ge=-_INT64, le=_INT64 - 1)]
+)
 
 
 class Field(NamedTuple):
     """One field of a row: its name in the request, its type for msgspec, and whether it may be left out."""
 
     name: str
-    type: Any
+    type: MadeType
     required: bool
 
 
@@ -49,7 +54,7 @@ def column_field(column: Column) -> Field:
     return Field(column.name, kind | None if column.nullable else kind, not column.nullable)
 
 
-def _value_type(column: Column) -> Any:  # noqa: ANN401 - a type built at run time
+def _value_type(column: Column) -> MadeType:
     about: dict[str, Any] = {"description": column.description or None}
     if column.unit:
         about["extra_json_schema"] = {"x-unit": column.unit}
@@ -63,7 +68,7 @@ def _value_type(column: Column) -> Any:  # noqa: ANN401 - a type built at run ti
     return Annotated[float, msgspec.Meta(ge=low, le=high, **about)]
 
 
-def _text_type(column: Column, about: dict[str, Any]) -> Any:  # noqa: ANN401
+def _text_type(column: Column, about: dict[str, Any]) -> MadeType:
     if column.strict and column.allowed:
         return Annotated[Literal[column.allowed], msgspec.Meta(**about)]
     return Annotated[str, msgspec.Meta(max_length=_TEXT, **about)]

@@ -20,7 +20,7 @@ JSON: Headers = ((b"content-type", b"application/json"),)
 TEXT: Headers = ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),)
 
 
-class Disconnected(Exception):  # noqa: N818 - the client's right
+class Disconnected(Exception):  # noqa: N818 - not an error: a client may go away
     """The client left before its request was complete."""
 
 

@@ -137,8 +137,7 @@ def _session(onnx: bytes, digest: str) -> ort.InferenceSession:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = ort.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        # The errors of onnxruntime share no base; whichever it is, the graph is unusable.
+    except Exception as error:  # onnxruntime's errors have no other base; whichever it is, the graph is unusable
         raise _unfit(digest, f"its graph cannot be loaded ({error})") from error
     foreign = {tensor.name for tensor in session.get_inputs()} - {"numeric", "categorical"}
     if foreign:

@@ -33,7 +33,7 @@ class LogPlan:
         """What the model saw of each row, missing numbers and masked values as null."""
         numeric: list[list[Any]] = batch.numeric.tolist()
         if len(numeric) <= _FEW or np.isnan(batch.numeric).any():
-            numeric = [[None if value != value else value for value in row] for row in numeric]  # noqa: PLR0124 - NaN
+            numeric = [[None if value != value else value for value in row] for row in numeric]  # noqa: PLR0124 - NaN alone; isnan would be a call a value
         rows = [numbers + texts for numbers, texts in zip(numeric, batch.categorical.tolist(), strict=True)]
         for index in self._masked:
             for row in rows:
@@ -82,7 +82,7 @@ def _request(form: RowForm | None, personal: set[str]) -> Callable[[Row], Any]:
     return lambda row: make(*read(row), *nothing)
 
 
-def _maker(name: str, columns: Sequence[str]) -> Any:  # noqa: ANN401 - a struct built at run time
+def _maker(name: str, columns: Sequence[str]) -> Callable[..., Any]:
     attributes = [f"c{index}" for index in range(len(columns))]
     rename = dict(zip(attributes, columns, strict=True))
     return msgspec.defstruct(name, [(attribute, Any) for attribute in attributes], rename=rename, gc=False)

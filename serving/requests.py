@@ -7,6 +7,7 @@ path; a request that fails it is read again by serving/diagnosis.py, slowly, to 
 import re
 from collections.abc import Callable, Sequence
 from operator import attrgetter
+from types import GenericAlias
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from formats.contract import Column, ServingContract
-from serving.columns import Field, full_fields, request_fields
+from serving.columns import Field, MadeType, full_fields, request_fields
 from serving.diagnosis import Form, diagnose
 
 MAX_ROWS = 10_000
@@ -129,9 +130,10 @@ def _struct(name: str, fields: Sequence[Field]) -> type[msgspec.Struct]:
     return msgspec.defstruct(name, members, rename=rename, kw_only=True, gc=False, forbid_unknown_fields=True)
 
 
-def _many(row: type[msgspec.Struct]) -> Any:  # noqa: ANN401 - a struct built at run time
+def _many(row: type[msgspec.Struct]) -> MadeType:
     limits = msgspec.Meta(min_length=1, max_length=MAX_ROWS)
-    members = [("rows", Annotated[list[row], limits])]  # type: ignore[valid-type]
+    rows: MadeType = GenericAlias(list, row)
+    members = [("rows", Annotated[rows, limits])]
     return msgspec.defstruct(f"Many{row.__name__}", members, forbid_unknown_fields=True)
 
 

@@ -32,7 +32,7 @@ FEATURES = (
     Feature("The flights: sources, views, network", ("tests.unit.aviation",)),
     Feature("Lake, bundle store, online store (Delta, files, LMDB)", ("tests.contract",)),
     Feature("Asset graph, gates and every way round them", ("tests.graph",)),
-    Feature("Ledger, promotion authority, attacks", ("tests.integration.test_authority", "tests.unit.promotion")),
+    Feature("Ledger, promotion authority, attacks", (f"{_RUN}.test_authority.", "tests.unit.promotion")),
     Feature(
         "Ledger in Postgres, authority as a service", (f"{_RUN}.test_postgres_ledger", f"{_RUN}.test_authority_service")
     ),
@@ -42,7 +42,10 @@ FEATURES = (
     Feature("Bad data and bad days", ("tests.graph.test_bad_data", f"{_RUN}.test_bad_days")),
     Feature("`roadbed up` and `down`", ("tests.integration.test_up_down",)),
     Feature("The Dagster UI in a browser", ("tests.e2e",)),
-    Feature("Every command in the documentation", (f"{_RUN}.test_documented_commands",)),
+    Feature(
+        "Every command in the documentation",
+        ("tests.unit.docs.test_documented_commands", f"{_RUN}.test_documented_commands"),
+    ),
     Feature("Kubernetes, Redis, S3", ()),
 )
 

@@ -9,7 +9,7 @@ from platform_assets.cli.locking import alone
 from platform_assets.cli.processes import Processes
 from platform_assets.cli.services import RUNTIME, stop_order
 from platform_assets.cli.site import find_site
-from resources.endpoint_runtime import LocalEndpointRuntime
+from resources.local_endpoint_runtime import LocalEndpointRuntime
 from resources.supervisor import Places, is_running
 
 

@@ -16,7 +16,9 @@ from platform_assets.promotion.identity import Identities, Identity, load_identi
 def command(
     name: Annotated[str, typer.Argument(help="The person's name, as it will stand in the ledger.")],
     role: Annotated[list[str], typer.Option(help="A role that they hold; may be given several times.")],
-    email: Annotated[list[str], typer.Option(help="An address that their commits carry; may be repeated.")] = [],  # noqa: B006 typer's way
+    email: Annotated[
+        list[str] | None, typer.Option(help="An address that their commits carry; may be repeated.")
+    ] = None,
     key: Annotated[Path | None, typer.Option(help="Their public key (PEM); made here when not given.")] = None,
 ) -> None:
     """Enrol a person, or change their roles; without --key a key pair is made and the private half kept out of the installation."""
@@ -26,7 +28,7 @@ def command(
     people = load_identities(home).people
     before = people.get(name, Identity(roles=(), keys=()))
     keys = dict.fromkeys([*before.keys, public_pem(public).decode()])
-    emails = dict.fromkeys([*before.emails, *email])
+    emails = dict.fromkeys([*before.emails, *(email or ())])
     person = msgspec.structs.replace(before, roles=tuple(role), keys=tuple(keys), emails=tuple(emails))
     save_identities(home, Identities({**people, name: person}))
     typer.echo(f"enrolled {name} as {', '.join(role)}, key {key_id(public)[:12]}")

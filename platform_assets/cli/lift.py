@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
+from platform_assets.cli.options import Reason
 from platform_assets.cli.site import find_site
 from platform_assets.promotion.service_client import authority_of
 
 
 def command(
     bundle: Annotated[str, typer.Argument(help="The digest that is barred.")],
-    reason: Annotated[str, typer.Option(help="Why; it stands in the ledger.")],
+    reason: Reason,
 ) -> None:
     """Lift the bar on a bundle, so that it may be released again."""
     lifted = authority_of(find_site(None).home).lift(bundle, reason=reason, actor=getpass.getuser())

@@ -2,8 +2,8 @@
 
 from formats.errors import EndpointError
 from formats.home import Home
-from resources.endpoint_runtime import LocalEndpointRuntime
 from resources.endpoint_state import Observed
+from resources.local_endpoint_runtime import LocalEndpointRuntime
 
 
 def observe(home: Home, endpoint: str) -> Observed | None:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from platform_assets.cli.dagster_home import open_instance
+from platform_assets.cli.options import Endpoint, Reason
 from platform_assets.cli.site import find_site
 from platform_assets.endpoints.rollback import go_back
 from platform_assets.promotion.service_client import authority_of
@@ -13,8 +14,8 @@ from resources.installation import installation_at
 
 
 def command(
-    endpoint: Annotated[str, typer.Argument(help="<team>/<model>/<environment>/endpoint")],
-    reason: Annotated[str, typer.Option(help="Why; it stands in the ledger.")],
+    endpoint: Endpoint,
+    reason: Reason,
     to: Annotated[
         str | None, typer.Option(help="The bundle to go back to; the previous good one when not given.")
     ] = None,

@@ -18,6 +18,9 @@ from platform_assets.cli.services import WEBSERVER, expected_names
 from platform_assets.cli.site import Site, find_site
 from resources.endpoint_state import Observed
 
+_DETAIL = 24  # columns that a narrow terminal leaves to details at least
+_ENDLESS = 10_000
+
 
 class ProcessStatus(NamedTuple):
     """A service of this home; `pid` is absent when it does not run."""
@@ -48,7 +51,7 @@ def command(json: Annotated[bool, typer.Option("--json", help="As one JSON docum
         rows |= {"failed_runs": [row._asdict() for row in status.failed_runs]}
         print(msgspec.json.format(msgspec.json.encode(fields | rows)).decode())
     else:
-        Console(highlight=False).print(render(status))
+        show(render(status), Console(highlight=False))
 
 
 def read_status(site: Site) -> Status:
@@ -67,11 +70,12 @@ def read_status(site: Site) -> Status:
 
 
 def render(status: Status) -> Table:
-    """The status as a table of three columns: what, state, detail."""
+    """The status as a table of three columns: what, state, detail. Names stay in one line, whatever room there is."""
+    names = [*status.endpoints, *(row.name for row in status.processes)]
     table = Table(
-        "what",
-        "state",
-        Column("detail", overflow="fold"),
+        Column("what", min_width=max(map(len, names), default=0), no_wrap=True),
+        Column("state", min_width=len("failed, retried"), no_wrap=True),
+        Column("detail", min_width=_DETAIL, overflow="fold"),
         title=escape(f"Roadbed in {status.home}"),
         title_justify="left",
     )
@@ -88,6 +92,16 @@ def render(status: Status) -> Table:
         state = "[yellow]failed, retried[/]" if run.retried else "[red]failed[/]"
         table.add_row(f"run {run.run[:8]}", state, escape(f"{run.what}: {run.why}\n{run.url}"))
     return table
+
+
+def show(table: Table, console: Console) -> None:
+    """Print the table: for a program without breaks, on a terminal as wide as that is, or as the names are."""
+    if console.is_terminal:
+        borders = 3 * len(table.columns) + 1
+        console.width = max(console.width, borders + sum(column.min_width or 0 for column in table.columns))
+    else:
+        console.width = console.measure(table, options=console.options.update_width(_ENDLESS)).maximum
+    console.print(table)
 
 
 def _served(seen: Observed) -> str:

@@ -7,8 +7,9 @@ or return a plain answer) makes the whole contract `None`, and pandera judges al
 
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, cast
+from typing import cast
 
+import pandera.polars as pa
 import polars as pl
 from pandera.api.polars.types import PolarsData
 from pandera.backends.polars.checks import PolarsCheckBackend
@@ -72,7 +73,7 @@ def _violations(contract: Contract) -> Iterator[pl.Expr]:
     yield from (_violation(check, None) for check in schema.checks)
 
 
-def _require_plain(column: Any) -> None:  # noqa: ANN401 pandera exports no type for it
+def _require_plain(column: pa.Column) -> None:
     typed = column.dtype is not None and not column.dtype.type.is_nested()
     if (
         not typed
@@ -85,14 +86,14 @@ def _require_plain(column: Any) -> None:  # noqa: ANN401 pandera exports no type
         raise _NotCompilableError
 
 
-def _nulls(name: str, column: Any) -> Iterator[pl.Expr]:  # noqa: ANN401
+def _nulls(name: str, column: pa.Column) -> Iterator[pl.Expr]:
     if not column.nullable:
         yield pl.col(name).is_null()
         if column.dtype.type.is_float():
             yield pl.col(name).is_nan().fill_null(value=False)
 
 
-def _violation(check: Any, name: str | None) -> pl.Expr:  # noqa: ANN401 pandera's Check has no type
+def _violation(check: pa.Check, name: str | None) -> pl.Expr:
     if check.element_wise or check.raise_warning or check.groupby is not None:
         raise _NotCompilableError
     frame = _Remembering()

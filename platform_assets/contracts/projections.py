@@ -1,8 +1,9 @@
 """What is derived from a contract for serving: never written twice."""
 
 import math
-from typing import Any, cast
+from typing import cast
 
+import pandera.polars as pa
 import polars as pl
 
 from formats.contract import Classification, Column, ColumnType
@@ -53,7 +54,7 @@ def _bounds(contract: Contract, name: str) -> tuple[float | None, float | None]:
     return max(lows, default=None), min(highs, default=None)
 
 
-def _bounds_of(check: Any, *, whole: bool) -> tuple[float | None, float | None]:  # noqa: ANN401 pandera's Check has no type
+def _bounds_of(check: pa.Check, *, whole: bool) -> tuple[float | None, float | None]:
     statistics = check.statistics or {}
     low, high = statistics.get("min_value"), statistics.get("max_value")
     open_below = check.name == "greater_than" or not statistics.get("include_min", True)

@@ -51,7 +51,7 @@ class Contract:
         return self.schema.to_schema()
 
     @property
-    def columns(self) -> Mapping[str, Any]:
+    def columns(self) -> Mapping[str, pa.Column]:
         """Pandera's columns by name."""
         return dict(self.pandera.columns)
 

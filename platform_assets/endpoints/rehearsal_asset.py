@@ -9,7 +9,7 @@ import polars as pl
 
 from formats.bundle import read_contract
 from formats.contract import ServingContract
-from platform_assets.endpoints.replay import replay
+from platform_assets.endpoints.replay import Replayed, replay
 from platform_assets.materialized import Materialized
 from platform_assets.ownership import FRESHNESS, Owner
 from platform_assets.promotion.candidate import candidate_of, newest_candidate
@@ -35,19 +35,7 @@ def rehearsal_asset(owner: Owner, model: Model, environment: str) -> dg.AssetsDe
         source, requests = _requests(installation, path, release)
         context.log.info("%d requests from %s, %g a second", len(requests), source, _RATE)
         found = replay(installation.runtime.url(endpoint), release.bundle, requests, rate=_RATE)
-        rehearsal = Rehearsal(
-            bundle=release.bundle,
-            endpoint=endpoint,
-            release=release.release,
-            source=source,
-            requests=len(requests),
-            rate=_RATE,
-            errors=len(found.errors),
-            p50_ms=found.quantile(0.5),
-            p99_ms=found.quantile(0.99),
-            empty_ms=found.empty_ms,
-            first_error=next(iter(found.errors), ""),
-        )
+        rehearsal = _rehearsal(release, source, len(requests), found)
         record_rehearsal(installation.ledger, rehearsal, actor=f"dagster:{context.run_id}", at=installation.clock.now())
         return dg.MaterializeResult(
             data_version=dg.DataVersion(release.release),
@@ -67,6 +55,22 @@ def rehearsal_asset(owner: Owner, model: Model, environment: str) -> dg.AssetsDe
         ],
         freshness_policy=FRESHNESS,
     )(rehearse)
+
+
+def _rehearsal(release: Release, source: str, requests: int, found: Replayed) -> Rehearsal:
+    return Rehearsal(
+        bundle=release.bundle,
+        endpoint=release.endpoint,
+        release=release.release,
+        source=source,
+        requests=requests,
+        rate=_RATE,
+        errors=len(found.errors),
+        p50_ms=found.quantile(0.5),
+        p99_ms=found.quantile(0.99),
+        empty_ms=found.empty_ms,
+        first_error=next(iter(found.errors), ""),
+    )
 
 
 def _requests(installation: Installation, model: str, release: Release) -> tuple[str, list[bytes]]:

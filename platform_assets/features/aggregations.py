@@ -16,6 +16,20 @@ class Window:
 
 
 @dataclass(frozen=True)
+class OfColumn(Window):
+    """A window on the values of `column`."""
+
+    column: str
+
+
+@dataclass(frozen=True)
+class OfNumbers(OfColumn):
+    """A window on numbers that are added up: whole ones, or to `decimals` places."""
+
+    decimals: int | None = None
+
+
+@dataclass(frozen=True)
 class Count(Window):
     """How many rows; with a `column`, how many have a value in it."""
 
@@ -23,54 +37,38 @@ class Count(Window):
 
 
 @dataclass(frozen=True)
-class Distinct(Window):
+class Distinct(OfColumn):
     """How many different values of `column`."""
 
-    column: str
-
 
 @dataclass(frozen=True)
-class Rate(Window):
+class Rate(OfColumn):
     """The share of true values of a boolean `column`, 0..1; null without any value."""
 
-    column: str
-
 
 @dataclass(frozen=True)
-class Sum(Window):
+class Sum(OfNumbers):
     """The sum of `column`; 0 without any value. A float column is summed to `decimals` places, each value rounded."""
 
-    column: str
-    decimals: int | None = None
-
 
 @dataclass(frozen=True)
-class Mean(Window):
+class Mean(OfNumbers):
     """The mean of `column`; null without any value. A float column is summed to `decimals` places, each value rounded."""
 
-    column: str
-    decimals: int | None = None
-
 
 @dataclass(frozen=True)
-class Min(Window):
+class Min(OfColumn):
     """The least value of `column`; null without any."""
 
-    column: str
-
 
 @dataclass(frozen=True)
-class Max(Window):
+class Max(OfColumn):
     """The greatest value of `column`; null without any."""
 
-    column: str
-
 
 @dataclass(frozen=True)
-class Last(Window):
+class Last(OfColumn):
     """The value of `column` with the latest event time (ties: the latest known); null without any value."""
-
-    column: str
 
 
 Summed = Count | Rate | Sum | Mean

@@ -4,7 +4,7 @@ import dagster as dg
 
 from platform_assets.features.spec import FeatureView, RawTable
 from platform_assets.ownership import Owner
-from platform_assets.runs import Job, first_gap, materialized, range_tags, request_once
+from platform_assets.runs import Job, first_gap, materialized, request_days, request_once, running_sensor
 from resources.installation import Installation
 
 # One run for as many days as have arrived: bounded, so that a year is a few runs that can be looked at.
@@ -23,11 +23,10 @@ def arrivals(
     )
     whole_job = _whole_tables_job(owner, whole)
 
-    @dg.sensor(
+    @running_sensor(
         name=f"{owner.team}_arrivals",
         jobs=[days_job, *whole_job],
         minimum_interval_seconds=10,
-        default_status=dg.DefaultSensorStatus.RUNNING,
         description="Materializes the days that the clock says are over, and the whole tables once.",
     )
     def sensor(context: dg.SensorEvaluationContext, installation: Installation) -> dg.RunRequest | dg.SkipReason:
@@ -43,10 +42,7 @@ def arrivals(
         if not days:
             last = arrived[-1] if arrived else "none"
             return dg.SkipReason(f"all {len(arrived)} days that are over at {now.isoformat()} are in (last: {last})")
-        subject = f"{days[0]}..{days[-1]}"
-        if len(days) == 1:
-            return request_once(instance, days_job.name, subject, partition=days[0])
-        return request_once(instance, days_job.name, subject, tags=range_tags(days))
+        return request_days(instance, days_job.name, days)
 
     return [days_job, *whole_job], sensor
 

@@ -57,10 +57,11 @@ class Placing:
         placed = known if self.by == "known" else event
         return versions.with_columns(placed.alias(_PLACED), until.alias(_UNTIL)).drop_nulls(list(self.keys))
 
-    def window(self, over: timedelta) -> dict[str, pl.Expr]:
-        """When a placed row enters and leaves a window."""
-        entered = pl.max_horizontal(_PLACED, str(self.contract.known_time))
-        return {ENTERED: entered, LEFT: pl.min_horizontal(pl.col(_PLACED) + over, _UNTIL)}
+    def windowed(self, rows: pl.LazyFrame, over: timedelta, columns: Mapping[str, pl.Expr]) -> pl.LazyFrame:
+        """The placed rows as keys, when they enter and leave a window, and `columns`."""
+        entered = pl.max_horizontal(_PLACED, str(self.contract.known_time)).alias(ENTERED)
+        left = pl.min_horizontal(pl.col(_PLACED) + over, _UNTIL).alias(LEFT)
+        return rows.select(*self.keys, entered, left, **columns)
 
 
 def aggregated(
@@ -87,14 +88,14 @@ def _by_window(aggregates: Mapping[str, Aggregation]) -> dict[timedelta, list[Su
 
 
 def _present(rows: pl.LazyFrame, over: timedelta, placing: Placing) -> pl.LazyFrame:
-    return rows.select(*placing.keys, **placing.window(over), **{_PRESENT: pl.lit(1, pl.Int64)})
+    return placing.windowed(rows, over, {_PRESENT: pl.lit(1, pl.Int64)})
 
 
 def _weights(rows: pl.LazyFrame, over: timedelta, kinds: Iterable[Summed], placing: Placing) -> pl.LazyFrame:
     """The rows with what they weigh in one window. Equal weights of several features are summed once."""
     counts = {_count_name(of): _counted(of.column) for of in kinds}
     totals = {_total_name(of): _units(of) for of in kinds if isinstance(of, Rate | Sum | Mean)}
-    return rows.select(*placing.keys, **placing.window(over), **counts, **totals)
+    return placing.windowed(rows, over, {**counts, **totals})
 
 
 def _value(name: str, of: Aggregation) -> pl.Expr:
@@ -133,7 +134,7 @@ def _total_name(of: Rate | Sum | Mean) -> str:
 
 
 def _decimals(of: Rate | Sum | Mean) -> int:
-    return 0 if isinstance(of, Rate) or of.decimals is None else of.decimals
+    return 0 if isinstance(of, Rate) else of.decimals or 0
 
 
 def _counted(column: str | None) -> pl.Expr:
@@ -150,7 +151,7 @@ def _units(of: Rate | Sum | Mean) -> pl.Expr:
 def _islands(rows: pl.LazyFrame, name: str, of: Distinct, placing: Placing) -> pl.LazyFrame:
     """One row for each stretch of time in which a value counts without a gap, however many rows have it."""
     keys = list(placing.keys)
-    each = rows.select(*keys, pl.col(of.column).alias(_VALUE), **placing.window(of.over)).drop_nulls(_VALUE)
+    each = placing.windowed(rows, of.over, {_VALUE: pl.col(of.column)}).drop_nulls(_VALUE)
     of_value = each.filter(pl.col(ENTERED) < pl.col(LEFT)).sort(*keys, _VALUE, ENTERED)
     before = pl.col(LEFT).cum_max().shift().over(*keys, _VALUE)
     island = (before.is_null() | (pl.col(ENTERED) > before)).cum_sum().alias(_ISLAND)
@@ -160,19 +161,18 @@ def _islands(rows: pl.LazyFrame, name: str, of: Distinct, placing: Placing) -> p
 
 def _extreme(rows: pl.LazyFrame, name: str, of: Extreme, placing: Placing, ticks: Ticks) -> pl.LazyFrame:
     """The value in each window with any: keys, `tick`, and the column `name`."""
-    keys = list(placing.keys)
     if isinstance(of, Last):
         return _last(rows, name, of, placing, ticks)
-    values = rows.select(*keys, pl.col(of.column).alias(name), **placing.window(of.over))
+    values = placing.windowed(rows, of.over, {name: pl.col(of.column)})
     extreme = pl.Expr.min if isinstance(of, Min) else pl.Expr.max
-    return windowed_extremes(values, keys, name, extreme, ticks).lazy()
+    return windowed_extremes(values, placing.keys, name, extreme, ticks).lazy()
 
 
 def _last(rows: pl.LazyFrame, name: str, of: Last, placing: Placing, ticks: Ticks) -> pl.LazyFrame:
     """The last is the value of the greatest rank by event time, known time and, where these are equal, value."""
     times = [str(placing.contract.event_time), str(placing.contract.known_time)]
     ranked = rows.drop_nulls(of.column).sort(*times, of.column).with_row_index(_RANK).collect()
-    windows = ranked.lazy().select(*placing.keys, _RANK, **placing.window(of.over))
+    windows = placing.windowed(ranked.lazy(), of.over, {_RANK: pl.col(_RANK)})
     newest = windowed_extremes(windows, placing.keys, _RANK, pl.Expr.max, ticks)
     values = ranked.select(_RANK, pl.col(of.column).alias(name))
     return newest.join(values, on=_RANK).drop(_RANK).lazy()

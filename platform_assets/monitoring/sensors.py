@@ -12,7 +12,7 @@ from platform_assets.monitoring.retraining import DriftDay, RetrainingDecision, 
 from platform_assets.ownership import Owner
 from platform_assets.promotion.candidate import Candidate, candidate_of
 from platform_assets.promotion.live import find_live_release
-from platform_assets.runs import Job, materialized, request_once
+from platform_assets.runs import Job, materialized, request_once, running_sensor
 from platform_assets.team import Model
 from platform_assets.training.assets import fingerprint_of
 from resources.installation import Installation
@@ -25,11 +25,10 @@ def retraining(owner: Owner, model: Model) -> tuple[Job, dg.SensorDefinition]:
     keys = [dg.AssetKey([owner.team, model.name, stop]) for stop in _STOPS]
     job = dg.define_asset_job(f"{model.name}_training", selection=keys, description="Training set, model, evaluation.")
 
-    @dg.sensor(
+    @running_sensor(
         name=f"{model.name}_retraining",
         job=job,
         minimum_interval_seconds=15,
-        default_status=dg.DefaultSensorStatus.RUNNING,
         description="Decides whether to train again; each decision stands in the ledger with its reasons.",
     )
     def sensor(context: dg.SensorEvaluationContext, installation: Installation) -> dg.RunRequest | dg.SkipReason:

@@ -13,6 +13,7 @@ from platform_assets.monitoring.reaper import reap
 from platform_assets.monitoring.watch import Finding, heal_registry, watch_endpoint, watch_ledger
 from platform_assets.ownership import Owner
 from platform_assets.promotion.keys import trusted_keys
+from platform_assets.runs import running_sensor
 from platform_assets.team import Model
 from resources.clock import wall_now
 from resources.experiment_tracking import ExperimentTracking
@@ -43,10 +44,9 @@ def endpoint_watch(
                 found = findings.get(spec.name, Finding(False, f"{endpoint} has no live release"))
                 yield _result(spec.asset_key, spec.name, found)
 
-    @dg.sensor(
+    @running_sensor(
         name=f"{model.name}_{environment}_watch",
         minimum_interval_seconds=20,
-        default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Looks at {endpoint} and reports its checks when something changes; puts MLflow's alias back.",
     )
     def sensor(
@@ -87,10 +87,9 @@ def ledger_watch() -> tuple[dg.AssetsDefinition, dg.AssetChecksDefinition, dg.Se
     def check(installation: Installation) -> dg.AssetCheckResult:
         return _result(LEDGER, LEDGER_CHECK, watch_ledger(installation))
 
-    @dg.sensor(
+    @running_sensor(
         name="ledger_watch",
         minimum_interval_seconds=30,
-        default_status=dg.DefaultSensorStatus.RUNNING,
         description="Verifies the ledger and reports its check when something changes.",
     )
     def sensor(context: dg.SensorEvaluationContext, installation: Installation) -> dg.SensorResult:
@@ -104,10 +103,9 @@ def ledger_watch() -> tuple[dg.AssetsDefinition, dg.AssetChecksDefinition, dg.Se
 def reaper_sensor() -> dg.SensorDefinition:
     """Ends the runs whose process is gone: Dagster's, and MLflow's."""
 
-    @dg.sensor(
+    @running_sensor(
         name="reaper",
         minimum_interval_seconds=20,
-        default_status=dg.DefaultSensorStatus.RUNNING,
         description="Ends Dagster and MLflow runs whose process is gone, so that nothing waits for them.",
     )
     def sensor(context: dg.SensorEvaluationContext, tracking: ExperimentTracking) -> dg.SkipReason:

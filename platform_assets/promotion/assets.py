@@ -18,6 +18,7 @@ from platform_assets.promotion.checks import check_result
 from platform_assets.promotion.evaluation import (
     MODEL,
     Judgement,
+    Measured,
     cost_measurements,
     judge,
     share_forecasts,
@@ -36,6 +37,9 @@ from resources.installation import Installation
 from resources.model_registry import ModelRegistry
 
 POLICY = "policy_"
+
+# The stops that the evaluation reads, by argument.
+_INPUTS = {"model_bundle": "model", "training_set": "training_set", "evaluation_set": "evaluation_set"}
 
 
 def gates_of(model: Model) -> dict[str, AnyGate]:
@@ -63,9 +67,7 @@ def evaluation_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
         judgement = judge(served, training_set.collect(), judged, label, model.baseline_by, model.slices)
         cost = cost_measurements(served, judged, installation.home.bundles, model_bundle.digest)
         own = team_measurements(model.measurements, judged, judgement.scores[MODEL])
-        for failure in (*cost.failures, *own.failures):
-            context.log.warning(failure)
-        measurements = {**judgement.metrics, **cost.values, **own.values}
+        measurements = {**judgement.metrics, **_values(context, cost, own)}
         candidate = _candidate(context, owner, model, installation, model_bundle.digest, measurements)
         card = make_card(candidate, owner.contact, model.card, judgement.metrics, judgement.slice_rows)
         candidate = _documented(installation, candidate, card)
@@ -81,11 +83,7 @@ def evaluation_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
 
     return dg.asset(
         key=key,
-        ins={
-            "model_bundle": dg.AssetIn(dg.AssetKey([owner.team, model.name, "model"])),
-            "training_set": dg.AssetIn(dg.AssetKey([owner.team, model.name, "training_set"])),
-            "evaluation_set": dg.AssetIn(dg.AssetKey([owner.team, model.name, "evaluation_set"])),
-        },
+        ins={name: dg.AssetIn(dg.AssetKey([owner.team, model.name, stop])) for name, stop in _INPUTS.items()},
         description="The bundle judged on the month that it never saw. The checks are the gates of promotion: fast feedback; "
         "the authority evaluates them again.",
         group_name=model.name,
@@ -98,6 +96,13 @@ def evaluation_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
         freshness_policy=FRESHNESS,
         pool="training",
     )(judge_candidate)
+
+
+def _values(context: dg.AssetExecutionContext, *measured: Measured) -> dict[str, float]:
+    """What was measured; why something was not goes to the log."""
+    for failure in (failure for part in measured for failure in part.failures):
+        context.log.warning(failure)
+    return {name: value for part in measured for name, value in part.values.items()}
 
 
 def _candidate(

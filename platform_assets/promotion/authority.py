@@ -85,7 +85,7 @@ def respond(home: Home, data: bytes, *, actor: str | None = None) -> AnyAnswer:
         return answer(home, request if actor is None else msgspec.structs.replace(request, actor=actor))
     except RoadbedError as error:
         return refusal(error)
-    except Exception as error:  # noqa: BLE001 - the boundary of the process: whoever asked gets an answer
+    except Exception as error:  # noqa: BLE001 - a defect is answered as well: whoever asked waits for one line on stdout
         traceback.print_exc()
         return Refusal(
             error="PromotionError",

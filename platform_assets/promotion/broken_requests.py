@@ -72,7 +72,7 @@ def _judge(decoder: RequestDecoder, request: Broken) -> Iterator[Finding]:
             yield finding(request.what, f"refused: {refusal.body.decode()[:200]}", "taken")
         elif not 400 <= refusal.status < 500:
             yield finding(request.what, f"status {refusal.status}", "400 to 499, as the caller is wrong")
-    except Exception as error:  # noqa: BLE001 - boundary: any other error is the crash that is looked for
+    except Exception as error:  # noqa: BLE001 - all that is no Refusal is the crash that the gate looks for
         yield finding(request.what, f"{type(error).__name__}: {error}"[:200], "a refusal")
     else:
         if not request.sound:

@@ -77,9 +77,9 @@ class PromotionCase:
 
         What is damaged can be restored, so it is an error for now and no finding about the candidate.
         """
-        self.training.height  # noqa: B018 - loading is the point
+        _ = self.training
         if self.champion is not None:
-            self.champion_model.contract  # noqa: B018
+            _ = self.champion_model
 
     @cached_property
     def label(self) -> NDArray[np.bool_]:

@@ -8,7 +8,7 @@ from formats.errors import LedgerError, PromotionError
 from formats.home import Home
 from formats.signing import PrivateKey, PublicKey, key_id
 from platform_assets.promotion.keys import create_key, load_key, public_keys, replace_key, signing_keys
-from platform_assets.promotion.pointers import Pointers, Token, project
+from platform_assets.promotion.pointers import Pointers, Token
 from resources.ledger import Draft, Entry, Head, Ledger, LedgerView
 from resources.ledger_places import anchor_stores, open_ledger
 from resources.ledger_verification import VerificationReport, verify_entries
@@ -70,7 +70,7 @@ class Desk:
                 "run `roadbed ledger verify` for all findings, then restore the ledger and its anchors from one copy; a new "
                 "installation, or a new place for the anchor, is initialised with `roadbed up`",
             )
-        return project(seen, self.trusted), report.head
+        return Pointers(seen, self.trusted), report.head
 
 
 def initialise(home: Home) -> str:

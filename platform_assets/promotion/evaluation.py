@@ -105,7 +105,7 @@ def team_measurements(
     for name, function in functions.items():
         try:
             value = float(function(judged, score))
-        except Exception as error:  # noqa: BLE001 - boundary: a team's code may raise anything
+        except Exception as error:  # noqa: BLE001 - a team's code may raise anything: then its gate has no value and fails
             failures.append(f"{name} was not measured: {type(error).__name__}: {error}")
             continue
         if isfinite(value):

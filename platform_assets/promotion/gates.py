@@ -66,5 +66,5 @@ def evaluate(case: PromotionCase, gates: Iterable[AnyGate]) -> tuple[GateResult,
 def _evaluate(case: PromotionCase, gate: AnyGate) -> GateResult:
     try:
         return JUDGES[type(gate)](case, gate)
-    except Exception as error:  # noqa: BLE001 - boundary: what a gate raises is its finding, and never a pass
+    except Exception as error:  # noqa: BLE001 - whatever a judge stumbles over fails its gate; the other gates are judged
         return result(gate, "failed", f"the gate could not be evaluated: {type(error).__name__}: {error}")

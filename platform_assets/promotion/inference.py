@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,6 +18,10 @@ from formats.contract import ServingContract, decode_contract
 from formats.errors import DataError, IntegrityError
 from formats.profile import ReferenceProfile, decode_profile
 from platform_assets.training.spec import TrainingData
+
+if TYPE_CHECKING:
+    import onnx
+    import onnxruntime
 
 _TILE = 4096
 
@@ -52,7 +56,7 @@ class Model:
         self._digest = digest
 
     @cached_property
-    def _session(self) -> Any:  # noqa: ANN401 - onnxruntime has no types
+    def _session(self) -> "onnxruntime.InferenceSession":
         return _session(self.onnx, self._digest)
 
     @cached_property
@@ -150,7 +154,7 @@ def _payload(folder: Path, manifest: Manifest, name: str) -> bytes:
     return data
 
 
-def _session(onnx_bytes: bytes, bundle: str) -> Any:  # noqa: ANN401 - onnxruntime has no types
+def _session(onnx_bytes: bytes, bundle: str) -> "onnxruntime.InferenceSession":
     import onnxruntime
 
     _refuse_external_data(onnx_bytes, bundle)
@@ -159,7 +163,7 @@ def _session(onnx_bytes: bytes, bundle: str) -> Any:  # noqa: ANN401 - onnxrunti
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(onnx_bytes, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # foreign data: the errors share no base class
+    except Exception as error:  # onnxruntime's errors have no other base; whichever it is, the graph is unusable
         raise _unusable(bundle, f"its graph cannot be loaded ({error})") from error
 
 
@@ -168,7 +172,7 @@ def _refuse_external_data(onnx_bytes: bytes, bundle: str) -> None:
 
     try:
         model = onnx.load_model_from_string(onnx_bytes)
-    except Exception as error:  # foreign data: the errors share no base class
+    except Exception as error:  # an error of protobuf, whose package is onnx's and not ours to import
         raise _unusable(bundle, f"its graph cannot be read ({error})") from error
     tensors = chain(_tensors(model.graph), *(_node_tensors(function.node) for function in model.functions))
     external = [tensor.name for tensor in tensors if tensor.data_location == onnx.TensorProto.EXTERNAL]
@@ -176,13 +180,13 @@ def _refuse_external_data(onnx_bytes: bytes, bundle: str) -> None:
         raise _unusable(bundle, f"its weights {external[:3]} lie in other files, which its digest does not cover")
 
 
-def _tensors(graph: Any) -> Iterator[Any]:  # noqa: ANN401 - onnx's messages have no types
+def _tensors(graph: "onnx.GraphProto") -> Iterator["onnx.TensorProto"]:
     yield from graph.initializer
     yield from (part for sparse in graph.sparse_initializer for part in (sparse.values, sparse.indices))
     yield from _node_tensors(graph.node)
 
 
-def _node_tensors(nodes: Iterable[Any]) -> Iterator[Any]:
+def _node_tensors(nodes: Iterable["onnx.NodeProto"]) -> Iterator["onnx.TensorProto"]:
     for attribute in (attribute for node in nodes for attribute in node.attribute):
         yield from (attribute.t, *attribute.tensors)
         for graph in (attribute.g, *attribute.graphs):
@@ -193,5 +197,5 @@ def _unusable(bundle: str, why: str) -> IntegrityError:
     return IntegrityError("bundle-invalid", f"bundle {bundle} cannot be used: {why}", "materialize the model again")
 
 
-def _tensor(node: Any) -> Tensor:  # noqa: ANN401 - onnxruntime has no types
+def _tensor(node: "onnxruntime.NodeArg") -> Tensor:
     return Tensor(node.name, node.type, tuple(size if isinstance(size, int) else None for size in node.shape))

@@ -28,9 +28,9 @@ class Token(NamedTuple):
 
 
 class Pointers:
-    """The state of all releases, from the authority's entries."""
+    """The state of all releases that `entries`, in order of sequence, amount to for who trusts these keys."""
 
-    def __init__(self) -> None:
+    def __init__(self, entries: Iterable[Entry], trusted: tuple[PublicKey, ...]) -> None:
         self._releases: dict[str, Release] = {}
         self._bars: dict[str, str] = {}
         self._decisions: dict[str, Decision] = {}
@@ -38,6 +38,15 @@ class Pointers:
         self._statements: dict[str, list[Given]] = {}
         self._policies: dict[str, tuple[str, Policy]] = {}
         self._ignored: list[Entry] = []
+        seen: set[str] = set()
+        for entry in entries:
+            if entry.kind not in SIGNED or entry.id in seen:
+                continue
+            if authentic(entry, trusted):
+                seen.add(entry.id)
+                self._apply(entry)
+            else:
+                self._ignored.append(entry)
 
     @property
     def ignored(self) -> tuple[Entry, ...]:
@@ -183,21 +192,6 @@ class Pointers:
         check_transition(release, before.state, state)
         live = before.was_live or state == "live"
         self._releases[release] = msgspec.structs.replace(before, state=state, was_live=live)
-
-
-def project(entries: Iterable[Entry], trusted: tuple[PublicKey, ...]) -> Pointers:
-    """The pointers that `entries`, in order of sequence, amount to for who trusts these keys."""
-    pointers = Pointers()
-    seen: set[str] = set()
-    for entry in entries:
-        if entry.kind not in SIGNED or entry.id in seen:
-            continue
-        if authentic(entry, trusted):
-            seen.add(entry.id)
-            pointers._apply(entry)  # noqa: SLF001 - the projection is this module's
-        else:
-            pointers._ignored.append(entry)  # noqa: SLF001
-    return pointers
 
 
 def _body(entry: Entry, kind: type[Body]) -> Body:

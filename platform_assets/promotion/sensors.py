@@ -10,7 +10,7 @@ from platform_assets.promotion.live import pointers
 from platform_assets.promotion.pointers import Pointers
 from platform_assets.promotion.records import Release
 from platform_assets.promotion.rehearsal import REHEARSAL, was_rehearsed
-from platform_assets.runs import Job, request_once
+from platform_assets.runs import Job, request_once, running_sensor
 from platform_assets.team import Model
 from resources.installation import Installation
 
@@ -26,11 +26,10 @@ def promotion(owner: Owner, model: Model, environment: str) -> tuple[Job, dg.Sen
         f"{model.name}_{environment}", selection=keys, description=f"{', '.join(stops)}.".capitalize()
     )
 
-    @dg.sensor(
+    @running_sensor(
         name=f"{model.name}_{environment}",
         job=job,
         minimum_interval_seconds=10,
-        default_status=dg.DefaultSensorStatus.RUNNING,
         description="Brings each evaluated candidate before the authority, and finishes rollouts that were interrupted.",
     )
     def sensor(context: dg.SensorEvaluationContext, installation: Installation) -> dg.RunRequest | dg.SkipReason:

@@ -85,4 +85,4 @@ def _part(frame: pl.DataFrame, key: tuple[str, ...]) -> Part:
 
 
 def _mean(answers: pl.DataFrame) -> float:
-    return float(answers["probability"].mean() or 0.0)  # type: ignore[arg-type] # polars types it for any column
+    return float(answers.select(pl.col("probability").mean()).item() or 0.0)

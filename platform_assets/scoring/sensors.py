@@ -6,7 +6,7 @@ from platform_assets.monitoring.assets import archive_segments
 from platform_assets.monitoring.spool import closed_segments, records_in
 from platform_assets.ownership import Owner
 from platform_assets.promotion.live import find_live_release
-from platform_assets.runs import Job, first_gap, materialized, range_tags, request_once
+from platform_assets.runs import Job, first_gap, materialized, request_days, request_once, running_sensor
 from platform_assets.team import Model
 from resources.installation import Installation
 
@@ -22,11 +22,10 @@ def daily_predictions(owner: Owner, model: Model) -> tuple[Job, dg.SensorDefinit
         f"{model.name}_daily", selection=keys, description="Batch predictions, prediction log, drift."
     )
 
-    @dg.sensor(
+    @running_sensor(
         name=f"{model.name}_daily",
         job=job,
         minimum_interval_seconds=15,
-        default_status=dg.DefaultSensorStatus.RUNNING,
         description="Scores the days whose features are in, once a release is live.",
     )
     def sensor(context: dg.SensorEvaluationContext, installation: Installation) -> dg.RunRequest | dg.SkipReason:
@@ -39,10 +38,7 @@ def daily_predictions(owner: Owner, model: Model) -> tuple[Job, dg.SensorDefinit
         days = first_gap([day for day in ready if day >= since], done, _MOST_DAYS)
         if not days:
             return dg.SkipReason(f"every day with features since {since} is scored")
-        subject = f"{days[0]}..{days[-1]}"
-        if len(days) == 1:
-            return request_once(context.instance, job.name, subject, partition=days[0])
-        return request_once(context.instance, job.name, subject, tags=range_tags(days))
+        return request_days(context.instance, job.name, days)
 
     return job, sensor
 
@@ -54,11 +50,10 @@ def prediction_log_ingestion(owner: Owner, model: Model) -> tuple[Job, dg.Sensor
         f"{model.name}_prediction_log", selection=[key], description="Ingests the prediction log."
     )
 
-    @dg.sensor(
+    @running_sensor(
         name=f"{model.name}_prediction_log",
         job=job,
         minimum_interval_seconds=15,
-        default_status=dg.DefaultSensorStatus.RUNNING,
         description="Ingests closed segments of the endpoint's prediction log.",
     )
     def sensor(context: dg.SensorEvaluationContext, installation: Installation) -> dg.RunRequest | dg.SkipReason:

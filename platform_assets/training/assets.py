@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from datetime import timedelta
 
 import dagster as dg
@@ -159,7 +160,7 @@ def _payload(contract: ServingContract, trained: TrainedModel, frame: pl.DataFra
 
 
 def _plain(value: Json) -> Json:
-    return None if isinstance(value, float) and value != value else value  # noqa: PLR0124 NaN differs from itself
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _known(installation: Installation, name: str) -> str | None:

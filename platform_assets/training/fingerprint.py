@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from formats.canonical import digest_of, sha256_file
 from platform_assets.promotion.candidate import Fingerprint
@@ -68,8 +69,8 @@ def _git(*arguments: str) -> str:
 
 def _cpu_flags() -> frozenset[str]:
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 a kernel file, not a path of ours
-            lines = [line for line in file if line.startswith(("flags", "Features"))]
+        told = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return frozenset()
+    lines = [line for line in told.splitlines() if line.startswith(("flags", "Features"))]
     return frozenset(lines[0].partition(":")[2].split()) if lines else frozenset()

@@ -3,11 +3,14 @@
 import base64
 import io
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Floats = NDArray[np.float64]
 
@@ -18,7 +21,7 @@ _COLORS = ("#06c", "#888", "#a5a", "#e80")
 def line_plot(lines: Mapping[str, Sequence[float]], x_label: str) -> str:
     """One line a name over its index."""
 
-    def draw(axes: Any) -> None:  # noqa: ANN401 matplotlib has no types
+    def draw(axes: "Axes") -> None:
         for name, values in lines.items():
             axes.plot(range(1, len(values) + 1), values, label=name)
         axes.set_xlabel(x_label)
@@ -30,7 +33,7 @@ def line_plot(lines: Mapping[str, Sequence[float]], x_label: str) -> str:
 def roc_plot(label: Floats, scores: Mapping[str, Floats]) -> str:
     """ROC curves of several scores of the same rows."""
 
-    def draw(axes: Any) -> None:  # noqa: ANN401
+    def draw(axes: "Axes") -> None:
         for name, score in reversed(list(scores.items())):
             axes.plot(*roc_curve(label, score), label=name)
         axes.plot([0, 1], [0, 1], linestyle=":", color="grey")
@@ -64,7 +67,7 @@ def reliability_sketch(table: pl.DataFrame) -> str:
 def reliability_plot(table: pl.DataFrame) -> str:
     """Predicted against observed rate, from the reliability table (columns `predicted`, `observed`)."""
 
-    def draw(axes: Any) -> None:  # noqa: ANN401
+    def draw(axes: "Axes") -> None:
         axes.plot(table["predicted"], table["observed"], marker="o")
         axes.plot([0, 1], [0, 1], linestyle=":", color="grey")
         axes.set_xlabel("predicted probability")
@@ -89,7 +92,7 @@ def _sketch(curves: Sequence[tuple[Floats, Floats]]) -> str:
     return f"![plot](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
 
 
-def _picture(draw: Callable[[Any], None]) -> str:
+def _picture(draw: Callable[["Axes"], None]) -> str:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

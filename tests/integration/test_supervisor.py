@@ -16,8 +16,8 @@ from formats.errors import EndpointError
 from formats.failpoints import VARIABLE
 from formats.home import Home
 from formats.release import ReleaseDocument, sign_release
-from resources.endpoint_runtime import LocalEndpointRuntime
 from resources.endpoint_state import Observed
+from resources.local_endpoint_runtime import LocalEndpointRuntime
 from resources.reconciler import Limits
 from resources.supervisor import Places, is_running, supervisor_pid
 from tests.support.bundles import ENDPOINT, authority_key, full_row, payload, release, store_bundle
@@ -252,7 +252,7 @@ def test_killed_after_desired_rerun_arrives_at_the_same(site: Installation) -> N
     envelope.write_bytes(sign_release(document, authority_key(site.home)))
     program = (
         "import sys; from pathlib import Path; from formats.home import Home;"
-        "from resources.endpoint_runtime import LocalEndpointRuntime as R;"
+        "from resources.local_endpoint_runtime import LocalEndpointRuntime as R;"
         f"R(Home(Path(sys.argv[1]))).apply({ENDPOINT!r}, Path(sys.argv[2]).read_bytes())"
     )
     environment = os.environ | {VARIABLE: "endpoint.after_desired"}

@@ -15,7 +15,7 @@ PROGRAMS = frozenset(
     {
         *("make", "roadbed", ".venv/bin/roadbed", "dagster", ".venv/bin/dagster", "python", ".venv/bin/python", "pip"),
         *("curl", "env", "fuser", "ls", "chmod", "ss", "df", "du", "cat", "cp", "rm", "mv", "git", "export", "kill"),
-        *("tail", "grep", "sqlite3", "docker", "kubectl", "helm", "bash", "sh", "sudo", "uv", ".ci/run"),
+        *("cd", "tail", "grep", "sqlite3", "docker", "kubectl", "helm", "bash", "sh", "sudo", "uv", ".ci/run"),
     }
 )
 SHELLS = frozenset({"", "sh", "bash", "shell", "console"})

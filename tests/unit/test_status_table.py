@@ -1,6 +1,8 @@
 """The status table says what the results say."""
 
-from tests.status_table import FEATURES, MARKS, table, verdict, written
+import pytest
+
+from tests.status_table import FEATURES, MARKS, ROOT, table, verdict, written
 
 CONTRACTS = next(feature for feature in FEATURES if "tests.unit.contracts" in feature.tests)
 
@@ -19,3 +21,9 @@ def test_table_replaces_what_stands_between_the_marks() -> None:
     assert new.startswith("before")
     assert new.endswith("after")
     assert new.count("| not run here |") == len(FEATURES) - 1
+
+
+@pytest.mark.parametrize("name", sorted({name for feature in FEATURES for name in feature.tests}))
+def test_what_the_table_names_is_there(name: str) -> None:
+    folder, _, beginning = name.rstrip(".").rpartition(".")
+    assert list((ROOT / folder.replace(".", "/")).glob(f"{beginning}*")), f"no module or folder of tests is {name}"

