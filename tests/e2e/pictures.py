@@ -19,7 +19,7 @@ def main(url: str) -> None:
     """Take every picture of the UI at `url`."""
     with browser() as started:
         lineage(_page(started, url, 1.4))
-        evaluation(_page(started, url, 1.0))
+        evaluation(_page(started, url, 0.9, height=1500))
         checks(_page(started, url, 1.0))
 
 
@@ -28,7 +28,7 @@ def lineage(page: Page) -> None:
     page.goto(f"/{MODEL}/prod/endpoint?view=lineage&lineageScope=upstream&lineageDepth=12")
     page.get_by_text("Hide navigation").click()
     page.reload()
-    expect(page.locator("svg foreignObject").get_by_text("endpoint", exact=True)).to_be_visible()
+    expect(page.locator("svg foreignObject").get_by_text("endpoint", exact=True).last).to_be_visible()
     page.wait_for_timeout(SETTLED_MS)
     boxes = [box for node in page.locator("svg foreignObject").all() if (box := node.bounding_box())]
     left, top = min(box["x"] for box in boxes) - 30, min(box["y"] for box in boxes) - 12
@@ -38,15 +38,9 @@ def lineage(page: Page) -> None:
 
 
 def evaluation(page: Page) -> None:
-    """The figures and the calibration plot, in its dialog where Dagster puts long texts into one."""
+    """The figures and plots, as the page of the asset shows them."""
     page.goto(f"/{MODEL}/evaluation")
-    row = page.get_by_role("row").filter(has=page.get_by_text("calibration", exact=True))
-    expect(row).to_be_visible()
-    shown = row.get_by_text("[Show Markdown]")
-    if shown.count():
-        shown.click()
-    else:
-        row.scroll_into_view_if_needed()
+    expect(page.get_by_role("row").filter(has=page.get_by_text("calibration, large", exact=True))).to_be_visible()
     page.wait_for_timeout(SETTLED_MS)
     _take(page, "evaluation")
 
@@ -60,8 +54,8 @@ def checks(page: Page) -> None:
     _take(page, "checks")
 
 
-def _page(started: Browser, url: str, scale: float) -> Page:
-    context = started.new_context(base_url=url, viewport={"width": 1600, "height": 900}, device_scale_factor=scale)
+def _page(started: Browser, url: str, scale: float, height: int = 900) -> Page:
+    context = started.new_context(base_url=url, viewport={"width": 1600, "height": height}, device_scale_factor=scale)
     context.set_default_timeout(PATIENCE_MS)
     expect.set_options(timeout=PATIENCE_MS)
     return context.new_page()
