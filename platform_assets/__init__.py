@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from platform_assets.calendar import Calendar
     from platform_assets.code_location import team_definitions
+    from platform_assets.contracts.outcomes import DefaultValue, LastGood
+    from platform_assets.contracts.rules import RowRule
     from platform_assets.contracts.spec import Contract
     from platform_assets.datasets.spec import Label, Spine, TrainingSet
     from platform_assets.features.aggregations import Count, Distinct, Last, Max, Mean, Min, Rate, Sum
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "platform_assets.calendar": ("Calendar",),
     "platform_assets.code_location": ("team_definitions",),
+    "platform_assets.contracts.outcomes": ("DefaultValue", "LastGood"),
+    "platform_assets.contracts.rules": ("RowRule",),
     "platform_assets.contracts.spec": ("Contract",),
     "platform_assets.datasets.spec": ("Label", "Spine", "TrainingSet"),
     "platform_assets.features.aggregations": ("Count", "Distinct", "Last", "Max", "Mean", "Min", "Rate", "Sum"),
@@ -98,6 +102,7 @@ __all__ = [
     "CardComplete",
     "Contract",
     "Count",
+    "DefaultValue",
     "DependenciesScanned",
     "Deterministic",
     "Distinct",
@@ -107,6 +112,7 @@ __all__ = [
     "FrameworkParity",
     "Label",
     "Last",
+    "LastGood",
     "LatencyBudget",
     "Max",
     "Mean",
@@ -121,6 +127,7 @@ __all__ = [
     "RawTable",
     "RetrainingRule",
     "Robust",
+    "RowRule",
     "ServingSkew",
     "SignatureEqualsContract",
     "SizeBudget",

@@ -13,8 +13,9 @@ from formats.table_digest import table_digest
 from io_managers.table import table_name
 from platform_assets.calendar import Calendar
 from platform_assets.contracts.assets import contract_result, markdown_table
+from platform_assets.contracts.failures import RULE
 from platform_assets.contracts.spec import Contract
-from platform_assets.contracts.validation import RULE, Verdict, validate
+from platform_assets.contracts.validation import Verdict, validate
 from platform_assets.materialized import Materialized
 from platform_assets.ownership import Owner
 from resources.installation import Installation

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
+from formats.contract import View
 from formats.errors import DeclarationError
 from platform_assets.contracts.projections import polars_type
 from platform_assets.contracts.spec import Contract
@@ -96,6 +97,21 @@ class FeatureView:
     def packed(self) -> tuple[str, ...]:
         """The features that the online store can hold, in order: the numbers. Texts are missing online."""
         return tuple(name for name in self.features if polars_type(self.contract, name) not in _UNPACKED)
+
+    @property
+    def degradable(self) -> tuple[str, ...]:
+        """The packed features whose bad value may be replaced; a packed row says for each whether it was."""
+        return tuple(name for name in self.packed if name in self.contract.degradable)
+
+    def served(self, team: str) -> View:
+        """The view as the online store and serving contracts know it."""
+        return View(
+            name=self.qualified(team),
+            keys=self.entity.keys,
+            columns=self.packed,
+            time_to_live=self.time_to_live.total_seconds(),
+            degradable=self.degradable,
+        )
 
     def qualified(self, team: str) -> str:
         """`<team>/<view>@<version>`: the view's name in serving contracts and the online store."""

@@ -112,6 +112,19 @@ def test_each_block_of_the_guide_compiles() -> None:
         compile(block, f"first-model.md[{number}]", "exec")
 
 
+def test_the_contracts_of_their_page_are_sound(example: ModuleType) -> None:
+    """The page's code, after the guide's, whose names it goes on with."""
+    from platform_assets import Contract, DefaultValue, LastGood, RowRule
+
+    names = {**vars(example), "RowRule": RowRule, "LastGood": LastGood, "DefaultValue": DefaultValue}
+    for language, body in _FENCE.findall((ROOT / "docs" / "contracts.md").read_text()):
+        if language == "python":
+            exec(compile(body, "contracts.md", "exec"), names)  # noqa: S102 the page is the test's subject
+    readings = names["READINGS"]
+    assert isinstance(readings, Contract)
+    assert readings.degradable == ("wind", "gust")
+
+
 def test_the_guides_example_builds(example: ModuleType) -> None:
     definitions = example.defs()
     dg.Definitions.validate_loadable(definitions)
