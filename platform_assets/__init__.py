@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from platform_assets.calendar import Calendar
     from platform_assets.code_location import team_definitions
+    from platform_assets.contracts.example import example
     from platform_assets.contracts.outcomes import DefaultValue, LastGood
     from platform_assets.contracts.rules import RowRule
     from platform_assets.contracts.spec import Contract
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "platform_assets.calendar": ("Calendar",),
     "platform_assets.code_location": ("team_definitions",),
+    "platform_assets.contracts.example": ("example",),
     "platform_assets.contracts.outcomes": ("DefaultValue", "LastGood"),
     "platform_assets.contracts.rules": ("RowRule",),
     "platform_assets.contracts.spec": ("Contract",),
@@ -144,6 +146,7 @@ __all__ = [
     "TrainingSet",
     "WindowedView",
     "WorstSlice",
+    "example",
     "team_definitions",
     "windowed_sums",
 ]

@@ -61,6 +61,7 @@ FROZEN = [
     "TrainingSet",
     "WindowedView",
     "WorstSlice",
+    "example",
     "team_definitions",
     "windowed_sums",
 ]
