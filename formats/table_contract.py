@@ -3,6 +3,7 @@
 Both are files of the team's folder, committed with its code: `contracts/<table>@<version>.json` and `contracts/readings.json`.
 """
 
+from datetime import date
 from typing import Literal
 
 import msgspec
@@ -43,7 +44,9 @@ class TableRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class TableContract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The contract of `table` (`<team>/<table>`), version `version`. `outcomes` says in words what a breach of a rule leads to."""
+    """The contract of `table` (`<team>/<table>`), version `version`. `outcomes` says in words what a breach of a rule leads to,
+    `until` is the last day of a version beside a newer one.
+    """
 
     table: str
     version: int
@@ -54,6 +57,7 @@ class TableContract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     columns: tuple[TableColumn, ...]
     rules: tuple[TableRule, ...] = ()
     outcomes: dict[str, str] = {}
+    until: date | None = None
     format: str = FORMAT
 
     @property

@@ -4,35 +4,62 @@ import importlib
 import sys
 import warnings
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
 import typer
 
+from formats.clock import read_now
 from formats.errors import DeclarationError
-from platform_assets.cli.site import find_root
+from platform_assets.cli.site import find_root, find_site
 from platform_assets.cli.workspace import PLATFORM, locations
 
 if TYPE_CHECKING:
     from platform_assets.contracts.evolution import Difference, Evolution
+    from platform_assets.contracts.windows import Window
     from platform_assets.team import Team
 
 
-def diff(json: Annotated[bool, typer.Option("--json", help="As one JSON document.")] = False) -> None:
-    """Show what differs from what is published, and whom it reaches. Exit status 2 when something is refused."""
-    from platform_assets.contracts.evolution import evolution
-    from platform_assets.contracts.published import FOLDER, read_published
+class Found(NamedTuple):
+    """What is to be said about one team."""
 
-    found = [evolution(team, read_published(folder / FOLDER)) for team, folder in teams(find_root())]
+    evolution: "Evolution"
+    windows: "tuple[Window, ...]"
+
+    @property
+    def wrong(self) -> bool:
+        """Whether something is refused, or stands although its time is over."""
+        return bool(self.evolution.refused) or any(window.over for window in self.windows)
+
+
+def diff(json: Annotated[bool, typer.Option("--json", help="As one JSON document.")] = False) -> None:
+    """Show what differs from what is published, and whom it reaches.
+
+    Exit status 2 when something is refused, or a version stands after its last day by the installation's clock.
+    """
+    site = find_site()
+    now = read_now(site.home.clock)
+    found = [_found(team, folder, now) for team, folder in teams(site.root)]
     if json:
-        print(msgspec.json.format(msgspec.json.encode(found)).decode())
+        documents = [{**msgspec.to_builtins(each.evolution), "windows": each.windows} for each in found]
+        print(msgspec.json.format(msgspec.json.encode(documents)).decode())
     else:
         lines = [line for each in found for line in _lines(each)]
         print("\n".join(lines or ["current  everything is published as it is declared"]))
-    if any(each.refused for each in found):
+    if any(each.wrong for each in found):
         raise typer.Exit(2)
+
+
+def _found(team: "Team", folder: Path, now: datetime) -> Found:
+    from platform_assets.contracts.evolution import evolution
+    from platform_assets.contracts.published import FOLDER, read_published
+    from platform_assets.contracts.windows import windows
+
+    published = read_published(folder / FOLDER)
+    return Found(evolution(team, published), windows(team, published, now))
 
 
 def publish(
@@ -101,11 +128,21 @@ def _require_teams(names: set[str], known: set[str]) -> None:
         )
 
 
-def _lines(found: "Evolution") -> Iterator[str]:
-    for difference in found.differences:
+def _lines(found: Found) -> Iterator[str]:
+    for difference in found.evolution.differences:
         yield from _told(difference)
-    for reading in found.unpublished:
+    for reading in found.evolution.unpublished:
         yield f"reads    {reading.consumer} reads {len(reading.columns)} columns of {reading.table}, which is not published"
+    for window in found.windows:
+        yield f"{window.version}  {'was to end' if window.over else 'ends'} on {window.until}"
+        yield from (f"  reader    {reading.kind} {reading.consumer}" for reading in window.readers)
+        if window.over:
+            yield f"  next      {_next(window)}"
+
+
+def _next(window: "Window") -> str:
+    names = ", ".join(reading.consumer for reading in window.readers)
+    return f"let {names} go over to the newer version" if names else "nobody reads it: take its declaration away"
 
 
 def _told(difference: "Difference") -> Iterator[str]:

@@ -1,6 +1,7 @@
 """A contract in Dagster's words: the catalog's column schema, and the check that shows its verdict."""
 
 from collections.abc import Mapping
+from datetime import date
 from functools import cache
 
 import dagster as dg
@@ -28,8 +29,11 @@ def contract_check(key: dg.AssetKey) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(CHECK, asset=key, description="Every row keeps the table's contract.")
 
 
-def contract_result(key: dg.AssetKey, verdict: Verdict) -> dg.AssetCheckResult:
-    """Green when every row is good; a warning, with the rows to look at, when some were set aside or have replaced values."""
+def contract_result(key: dg.AssetKey, verdict: Verdict, ended: date | None = None) -> dg.AssetCheckResult:
+    """Green when every row is good; a warning, with the rows to look at, when some were set aside or have replaced values.
+
+    `ended` is the last day of a version whose time is over: a warning too.
+    """
     replaced = verdict.replaced
     metadata: dict[str, dg.MetadataValue | int] = {
         "good rows": verdict.good.height,
@@ -43,15 +47,15 @@ def contract_result(key: dg.AssetKey, verdict: Verdict) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=CHECK,
-        passed=verdict.bad.is_empty() and replaced.is_empty(),
+        passed=verdict.bad.is_empty() and replaced.is_empty() and ended is None,
         severity=dg.AssetCheckSeverity.WARN,
-        description=_told(verdict, replaced.height),
+        description=_told(verdict, replaced.height, ended),
         metadata=metadata,
     )
 
 
-def _told(verdict: Verdict, replaced: int) -> str:
-    told = []
+def _told(verdict: Verdict, replaced: int, ended: date | None) -> str:
+    told = [] if ended is None else [f"this version was to end on {ended}: see who reads it, and take it away"]
     if verdict.bad.height:
         told.append(f"{verdict.bad.height} rows are set aside: {_counts(verdict.broken)}")
     if replaced:

@@ -51,8 +51,10 @@ def _table(old: TableContract, new: TableContract) -> Iterator[Change]:
         before, after = old.outcomes.get(what), new.outcomes.get(what)
         if before != after:
             yield Change(None, f"outcome of {what} {before or 'no rule'} -> {after or 'no rule'}", "full")
-    if old.owner != new.owner:
-        yield Change(None, f"owner {old.owner} -> {new.owner}", "full")
+    for what in ("owner", "until"):
+        before, after = getattr(old, what), getattr(new, what)
+        if before != after:
+            yield Change(None, f"{what} {before or 'no end'} -> {after or 'no end'}", "full")
 
 
 def _columns(old: TableContract, new: TableContract) -> Iterator[Change]:

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def declared_contracts(team: "Team") -> dict[str, TableContract]:
-    """The contracts of the team's raw tables and views, by `<team>/<table>`."""
+    """The contracts of the team's raw tables and views, by `<team>/<table>@<version>`."""
     tables: list[RawTable | FeatureView] = [*team.raw_tables, *team.views]
-    named = {f"{team.name}/{table.name}": table.contract for table in tables}
-    return {name: table_contract(name, team.contact, contract) for name, contract in named.items()}
+    found = [table_contract(f"{team.name}/{table.published_as}", team.contact, table.contract) for table in tables]
+    return {contract.name: contract for contract in found}
 
 
 def declared_readings(team: "Team") -> tuple[Reading, ...]:
@@ -50,5 +50,5 @@ def _of_model(team: str, model: "Model") -> Iterator[Reading]:
 def _reading(
     consumer: str, kind: Literal["view", "model"], team: str, table: "RawTable | FeatureView", columns: Iterable[str]
 ) -> Reading:
-    read = f"{team}/{table.name}@{table.contract.version}"
+    read = f"{team}/{table.published_as}@{table.contract.version}"
     return Reading(consumer=consumer, kind=kind, table=read, columns=tuple(sorted(columns)))

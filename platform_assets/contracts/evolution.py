@@ -52,7 +52,10 @@ def evolution(team: "Team", published: Published) -> Evolution:
     contracts, declared = declared_contracts(team), declared_readings(team)
     held = list(_standing(team.name, declared, published.readings))
     found = [_absent_columns(contracts, declared), _withdrawn(team.name, contracts, published, held)]
-    found += [_of_table(contract, published.contracts.get(name, {}), held) for name, contract in contracts.items()]
+    by_table: dict[str, list[TableContract]] = {}
+    for contract in contracts.values():
+        by_table.setdefault(contract.table, []).append(contract)
+    found += [_of_table(made, published.contracts.get(table, {}), held) for table, made in by_table.items()]
     unpublished = tuple(reading for reading in declared if reading not in published.readings)
     return Evolution(team=team.name, differences=tuple(d for each in found for d in each), unpublished=unpublished)
 
@@ -82,27 +85,23 @@ def _standing(team: str, declared: Iterable[Reading], published: Iterable[Readin
 
 def _absent_columns(contracts: Mapping[str, TableContract], declared: Iterable[Reading]) -> Iterator[Difference]:
     for reading in declared:
-        table = reading.table.partition("@")[0]
-        absent = (
-            sorted(set(reading.columns) - {column.name for column in contracts[table].columns})
-            if table in contracts
-            else []
-        )
-        if absent:
+        made = contracts.get(reading.table)
+        absent = sorted(set(reading.columns) - {column.name for column in made.columns}) if made else []
+        if made and absent:
             yield Difference(
-                table=table,
+                table=made.table,
                 state="changed",
-                now=contracts[table].version,
+                now=made.version,
                 consumers=(reading,),
                 refused=f"{reading.consumer} reads {', '.join(absent)} of {reading.table}, which has no such columns",
-                hint=f"correct the sources that {reading.consumer} names, or add the columns to {table}",
+                hint=f"correct the sources that {reading.consumer} names, or add the columns to {made.table}",
             )
 
 
 def _withdrawn(
     team: str, contracts: Mapping[str, TableContract], published: Published, readings: list[Reading]
 ) -> Iterator[Difference]:
-    for table in sorted(published.contracts.keys() - contracts.keys()):
+    for table in sorted(published.contracts.keys() - {contract.table for contract in contracts.values()}):
         since = max(published.contracts[table])
         readers = tuple(reading for reading in readings if reading.table.partition("@")[0] == table)
         refused = f"{team} no longer declares {table}, which {_names(readers)} read" if readers else ""
@@ -117,22 +116,29 @@ def _withdrawn(
 
 
 def _of_table(
+    made: list[TableContract], versions: Mapping[int, TableContract], readings: list[Reading]
+) -> Iterator[Difference]:
+    """The versions of one table that are declared, against those that are published."""
+    newest = max(made, key=lambda contract: contract.version)
+    if versions and newest.version < max(versions):
+        yield _went_back(newest, versions[max(versions)])
+    yield from (difference for contract in made for difference in _of_version(contract, versions, readings))
+    for version in sorted(versions.keys() - {contract.version for contract in made}):
+        if version < newest.version and (left := _left_behind(newest, versions[version], readings)):
+            yield left
+
+
+def _of_version(
     contract: TableContract, versions: Mapping[int, TableContract], readings: list[Reading]
 ) -> Iterator[Difference]:
-    if not versions:
+    before = [version for version in versions if version < contract.version]
+    if contract.version in versions:
+        if told := changes(versions[contract.version], contract):
+            yield _same_version(contract, told, readings)
+    elif before:
+        yield _new_version(contract, versions[max(before)], changes(versions[max(before)], contract))
+    else:
         yield Difference(table=contract.table, state="new", now=contract.version)
-        return
-    newest = versions[max(versions)]
-    told = changes(newest, contract)
-    if contract.version < newest.version:
-        yield _went_back(contract, newest)
-    elif contract.version > newest.version:
-        yield _new_version(contract, newest, told)
-    elif told:
-        yield _same_version(contract, told, readings)
-    for version, old in sorted(versions.items()):
-        if version < contract.version and (left := _left_behind(contract, old, readings)):
-            yield left
 
 
 def _same_version(contract: TableContract, told: list[Change], readings: list[Reading]) -> Difference:
@@ -198,7 +204,8 @@ def _left_behind(contract: TableContract, old: TableContract, readings: list[Rea
         changes=tuple(told),
         consumers=readers,
         refused=f"{_names(readers)} read {old.name}, and {contract.name} is another: {_words(reached)}",
-        hint=f"let their owners look at it, then `roadbed contracts publish {contract.table} {names}`",
+        hint=f"let their owners look at it, then `roadbed contracts publish {contract.table} {names}`; or declare {old.name} "
+        "beside it until a day",
     )
 
 

@@ -103,6 +103,7 @@ def table_contract(table: str, owner: str, contract: Contract) -> TableContract:
         columns=tuple(columns),
         rules=(*_table_checks(contract), *_row_rules(contract)),
         outcomes={name: _told(contract.outcome(rule)) for name, rule in contract.row_rules.items()},
+        until=contract.until,
     )
 
 

@@ -24,15 +24,15 @@ def publish(team: "Team", folder: Path, names: Collection[str] = ()) -> list[Pat
         DeclarationError: a name is unknown, or a change is refused.
     """
     contracts, readings = declared_contracts(team), declared_readings(team)
-    known = {*contracts, *(reading.consumer for reading in readings)}
+    known = {*(contract.table for contract in contracts.values()), *(reading.consumer for reading in readings)}
     _require_known(team.name, names, known)
     chosen = set(names) or known
     published = read_published(folder)
     _require_possible([each for each in evolution(team, published).refused if not names or _concerns(each, chosen)])
     changed = [
         contract
-        for name, contract in contracts.items()
-        if name in chosen and published.contracts.get(name, {}).get(contract.version) != contract
+        for contract in contracts.values()
+        if contract.table in chosen and published.contracts.get(contract.table, {}).get(contract.version) != contract
     ]
     written = [write_contract(folder, contract) for contract in changed]
     held = own_readings(folder)

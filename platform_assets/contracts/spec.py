@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
@@ -35,6 +36,8 @@ class Contract:
     for the column, else `on_breach`. Of several on one row the strictest counts: `block`, `quarantine`, degrade. Beyond
     `quarantine_limit` rows set aside, or `degrade_limit` rows with a replaced value (shares of a partition), the table blocks.
     A missing column, a wrong type or a wrong number of distinct values always blocks: there are no rows to set aside.
+
+    `until` is the last day of a version that stands beside a newer one of its table.
     """
 
     schema: type[pa.DataFrameModel]
@@ -47,6 +50,7 @@ class Contract:
     quarantine_limit: float = 0.05
     degrade_limit: float = 0.05
     rules: tuple[RowRule, ...] = ()
+    until: date | None = None
 
     def __post_init__(self) -> None:
         require_sound(self)

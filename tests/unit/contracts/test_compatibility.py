@@ -1,6 +1,7 @@
 """The table of docs/contracts.md, row by row: what each change of a contract means to rows that are stored and to readers."""
 
 import re
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -89,15 +90,16 @@ CASES: list[tuple[str, Level, TableContract, TableContract]] = [
     ("key, event time, known time", "breaking", table(key=("place", "wind")), BASE),
     ("key, event time, known time", "breaking", table(event_time=None), BASE),
     ("key, event time, known time", "breaking", table(known_time="event"), BASE),
-    ("description, sentence, outcome, owner", "full", column(description="other"), BASE),
+    ("description, sentence, outcome, owner, end", "full", column(description="other"), BASE),
     (
-        "description, sentence, outcome, owner",
+        "description, sentence, outcome, owner, end",
         "full",
         table(rules=(msgspec.structs.replace(CALM, because="so"),)),
         BASE,
     ),
-    ("description, sentence, outcome, owner", "full", table(outcomes={"calm": "quarantine"}), BASE),
-    ("description, sentence, outcome, owner", "full", table(owner="team:weather"), BASE),
+    ("description, sentence, outcome, owner, end", "full", table(outcomes={"calm": "quarantine"}), BASE),
+    ("description, sentence, outcome, owner, end", "full", table(owner="team:weather"), BASE),
+    ("description, sentence, outcome, owner, end", "full", table(until=date(2013, 6, 30)), BASE),
 ]
 
 

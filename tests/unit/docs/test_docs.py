@@ -1,5 +1,6 @@
 """The documentation against the code: error codes, links, commands, and the guide's example."""
 
+import dataclasses
 import importlib.util
 import re
 import sys
@@ -117,13 +118,19 @@ def test_the_contracts_of_their_page_are_sound(example: ModuleType) -> None:
     import platform_assets
 
     shown = ("RowRule", "LastGood", "DefaultValue", "example")
-    names = {**vars(example), **{name: getattr(platform_assets, name) for name in shown}}
+    names = {**vars(example), **{name: getattr(platform_assets, name) for name in shown}, "dataclasses": dataclasses}
+    names |= {"in_mph": None, "read_faster": example.read_arrivals}
     for language, body in _FENCE.findall((ROOT / "docs" / "contracts.md").read_text()):
         if language == "python":
+            names["FasterReadings"] = names.get("Readings")
             exec(compile(body, "contracts.md", "exec"), names)  # noqa: S102 the page is the test's subject
     readings = names["READINGS"]
     assert readings.degradable == ("wind", "gust")
     assert names["rows"].height == 200
+    team = dataclasses.replace(example.RAIL, raw_tables=(*example.RAIL.raw_tables, *names["tables"]))
+    assert (
+        dg.AssetKey(["rail", "readings_2"]) in example.team_definitions(team).resolve_asset_graph().get_all_asset_keys()
+    )
 
 
 def test_the_guides_example_builds(example: ModuleType) -> None:
