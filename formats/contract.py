@@ -35,17 +35,24 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     description: str = ""
 
 
-class View(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class View(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """A feature view as the online store knows it: `name` is `<team>/<view>@<version>`.
 
     `keys` are the request columns that address a row, `columns` the numeric values in the order in which they are packed;
-    values whose event time is older than `time_to_live` seconds are served marked as stale.
+    values whose event time is older than `time_to_live` seconds are served marked as stale. `degradable` are those of the columns
+    whose value the view may have replaced; the answer says which were.
     """
 
     name: str
     keys: tuple[str, ...]
     columns: tuple[str, ...]
     time_to_live: float
+    degradable: tuple[str, ...] = ()
+
+    @property
+    def packed(self) -> tuple[str, ...]:
+        """What a packed row holds, in order: the columns, then for each degradable one whether it was replaced (1) or not (0)."""
+        return (*self.columns, *(f"degraded:{name}" for name in self.degradable))
 
 
 class ServingContract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

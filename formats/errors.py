@@ -20,6 +20,7 @@ from typing import Literal, get_args
 ErrorCode = Literal[
     "declaration-invalid",
     "contract-breach",
+    "contract-breaking",
     "contract-disabled",
     "contract-invalid",
     "request-invalid",

@@ -28,6 +28,7 @@ class PredictionRecord(msgspec.Struct, frozen=True, kw_only=True):
     probability: float
     stale: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    degraded: tuple[str, ...] = ()
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from platform_assets.calendar import Calendar
     from platform_assets.code_location import team_definitions
+    from platform_assets.contracts.example import example
+    from platform_assets.contracts.outcomes import DefaultValue, LastGood
+    from platform_assets.contracts.rules import RowRule
     from platform_assets.contracts.spec import Contract
     from platform_assets.datasets.spec import Label, Spine, TrainingSet
     from platform_assets.features.aggregations import Count, Distinct, Last, Max, Mean, Min, Rate, Sum
@@ -46,6 +49,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "platform_assets.calendar": ("Calendar",),
     "platform_assets.code_location": ("team_definitions",),
+    "platform_assets.contracts.example": ("example",),
+    "platform_assets.contracts.outcomes": ("DefaultValue", "LastGood"),
+    "platform_assets.contracts.rules": ("RowRule",),
     "platform_assets.contracts.spec": ("Contract",),
     "platform_assets.datasets.spec": ("Label", "Spine", "TrainingSet"),
     "platform_assets.features.aggregations": ("Count", "Distinct", "Last", "Max", "Mean", "Min", "Rate", "Sum"),
@@ -91,6 +97,7 @@ __all__ = [
     "CardComplete",
     "Contract",
     "Count",
+    "DefaultValue",
     "DependenciesScanned",
     "Deterministic",
     "Distinct",
@@ -100,6 +107,7 @@ __all__ = [
     "FrameworkParity",
     "Label",
     "Last",
+    "LastGood",
     "LatencyBudget",
     "Max",
     "Mean",
@@ -114,6 +122,7 @@ __all__ = [
     "RawTable",
     "RetrainingRule",
     "Robust",
+    "RowRule",
     "ServingSkew",
     "SignatureEqualsContract",
     "SizeBudget",
@@ -130,6 +139,7 @@ __all__ = [
     "TrainingSet",
     "WindowedView",
     "WorstSlice",
+    "example",
     "team_definitions",
     "windowed_sums",
 ]

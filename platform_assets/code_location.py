@@ -4,6 +4,7 @@ import dagster as dg
 
 from io_managers.bundle import BundleIOManager
 from io_managers.table import TableIOManager
+from platform_assets.contracts.evolution import require_accepted
 from platform_assets.datasets.assets import evaluation_set_asset, training_set_asset
 from platform_assets.endpoints.assets import endpoint_asset
 from platform_assets.endpoints.rehearsal_asset import rehearsal_asset
@@ -36,7 +37,12 @@ def shared_resources() -> dict[str, object]:
 
 
 def team_definitions(team: Team) -> dg.Definitions:
-    """The assets, checks, jobs, sensors and resources of `team`."""
+    """The assets, checks, jobs, sensors and resources of `team`.
+
+    Raises:
+        DeclarationError: the team breaks what it has published of its tables, or takes away what somebody reads.
+    """
+    require_accepted(team)
     data = dg.Definitions(assets=_data_assets(team), sensors=[], jobs=[])
     jobs, sensor = arrivals(team.owner, team.raw_tables, team.views)
     going_back = [rollback_job(team)] if team.models else []

@@ -13,8 +13,10 @@ from formats.table_digest import table_digest
 from io_managers.table import table_name
 from platform_assets.calendar import Calendar
 from platform_assets.contracts.assets import contract_result, markdown_table
+from platform_assets.contracts.failures import RULE
 from platform_assets.contracts.spec import Contract
-from platform_assets.contracts.validation import RULE, Verdict, validate
+from platform_assets.contracts.validation import Verdict, validate
+from platform_assets.contracts.windows import is_over
 from platform_assets.materialized import Materialized
 from platform_assets.ownership import Owner
 from resources.installation import Installation
@@ -72,7 +74,8 @@ def store_table(
     verdict = validate(context.asset_key.to_user_string(), frame, contract, part=part)
     parts = _split(context, verdict.good, part, contract)
     _set_aside(context, verdict, part, contract, installation)
-    return described(context, parts, metadata, [contract_result(context.asset_key, verdict)])
+    ended = contract.until if is_over(contract, calendar, installation.clock.now()) else None
+    return described(context, parts, metadata, [contract_result(context.asset_key, verdict, ended)])
 
 
 def described(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from formats.errors import DeclarationError
 from platform_assets.calendar import Calendar
+from platform_assets.contracts.windows import require_windows
 from platform_assets.datasets.spec import TrainingSet
 from platform_assets.features.spec import FeatureView, RawTable
 from platform_assets.monitoring.retraining import RetrainingRule
@@ -80,6 +81,8 @@ class Team:
             raise DeclarationError(
                 "declaration-invalid", f"team {self.name} declares {repeated} more than once", "give each its own name"
             )
+        tables = [(table.published_as, table.contract) for table in self.raw_tables]
+        require_windows(self.name, [*tables, *((view.published_as, view.contract) for view in self.views)])
 
     @property
     def owner(self) -> Owner:

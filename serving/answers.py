@@ -24,6 +24,7 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
     bundle: str
     stale: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    degraded: tuple[str, ...] = ()
 
 
 class Predictions(msgspec.Struct, frozen=True):
@@ -36,7 +37,7 @@ def predictions(model: str, release: ReleaseDocument, marks: Sequence[Marks], an
     """One prediction a row."""
     ids = new_ids(len(answer))
     return [
-        Prediction(name, probability, model, release.release, release.bundle, mark.stale, mark.missing)
+        Prediction(name, probability, model, release.release, release.bundle, *mark)
         for name, probability, mark in zip(ids, answer.tolist(), marks, strict=True)
     ]
 

@@ -44,6 +44,7 @@ class Metrics:
         self.rows: Counter[str] = Counter()
         self.stale: Counter[str] = Counter()
         self.missing: Counter[str] = Counter()
+        self.degraded: Counter[str] = Counter()
         self.latency: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(LATENCY))
         self.age: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(AGE))
         self.batch = Histogram(BATCH)
@@ -66,6 +67,7 @@ class Metrics:
             ("roadbed_predictions_total", "bundle", self.rows, "Answered rows by bundle."),
             ("roadbed_features_stale_total", "column", self.stale, "Features served older than their time to live."),
             ("roadbed_features_missing_total", "column", self.missing, "Features that the online store did not have."),
+            ("roadbed_features_degraded_total", "column", self.degraded, "Features served with a replaced value."),
         ):
             yield from _head(name, "counter", description)
             yield from (f'{name}{{{label}="{_escape(key)}"}} {count}' for key, count in counter.items())

@@ -22,10 +22,11 @@ _MAX_KEY = 511  # LMDB's limit; no row can have a longer key
 
 
 class Marks(NamedTuple):
-    """Columns of one row that are older than they should be, and columns that are absent."""
+    """Columns of one row that are older than they should be, that are absent, and whose bad value the view replaced."""
 
     stale: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    degraded: tuple[str, ...] = ()
 
 
 UNMARKED = Marks()
@@ -42,6 +43,8 @@ class ViewPlan(NamedTuple):
     targets: NDArray[np.intp]
     columns: tuple[str, ...]
     time_to_live: float
+    flags: NDArray[np.intp]
+    flagged: tuple[str, ...]
 
 
 class ViewPlans(NamedTuple):
@@ -72,15 +75,18 @@ def plan_views(contract: ServingContract, keyed: RowForm) -> ViewPlans:
 
 def _plan(view: View, contract: ServingContract, keyed: RowForm) -> ViewPlan:
     used = [(index, column.name) for index, column in enumerate(contract.numeric) if column.view == view.name]
+    flagged = tuple(name for _, name in used if name in view.degradable)
     return ViewPlan(
         name=view.name,
         keys=keyed.getter(view.keys),
         key_count=len(view.keys),
-        checksum=columns_checksum(view.columns),
+        checksum=columns_checksum(view.packed),
         sources=np.array([view.columns.index(name) for _, name in used], dtype=np.intp),
         targets=np.array([index for index, _ in used], dtype=np.intp),
         columns=tuple(name for _, name in used),
         time_to_live=view.time_to_live,
+        flags=np.array([view.packed.index(f"degraded:{name}") for name in flagged], dtype=np.intp),
+        flagged=flagged,
     )
 
 
@@ -149,6 +155,7 @@ class OnlineFeatures:
             for index, row in enumerate(batch.rows):
                 stale: tuple[str, ...] = ()
                 missing = plans.unfetched
+                degraded: tuple[str, ...] = ()
                 for plan in plans.views:
                     key = _store_key(plan, row, index, batch)
                     packed = None if key is None else transaction.get(key)
@@ -157,9 +164,10 @@ class OnlineFeatures:
                         continue
                     found = unpack_row(packed, plan.checksum)
                     missing += _place(plan, found, batch.numeric[index])
+                    degraded += _degraded(plan, found)
                     if self._is_stale(plan, found, now):
                         stale += plan.columns
-                marks.append(Marks(stale, missing) if stale or missing else UNMARKED)
+                marks.append(Marks(stale, missing, degraded) if stale or missing or degraded else UNMARKED)
         self._count(marks)
         return marks
 
@@ -173,6 +181,7 @@ class OnlineFeatures:
             if mark is not UNMARKED:
                 self._metrics.stale.update(mark.stale)
                 self._metrics.missing.update(mark.missing)
+                self._metrics.degraded.update(mark.degraded)
 
 
 def _place(plan: ViewPlan, found: FeatureRow, target: Numeric) -> tuple[str, ...]:
@@ -183,6 +192,13 @@ def _place(plan: ViewPlan, found: FeatureRow, target: Numeric) -> tuple[str, ...
     if not absent.any():
         return ()
     return tuple(name for name, gone in zip(plan.columns, absent, strict=True) if gone)
+
+
+def _degraded(plan: ViewPlan, found: FeatureRow) -> tuple[str, ...]:
+    """The columns whose bad value the view replaced."""
+    if not plan.flagged:
+        return ()
+    return tuple(name for name, flag in zip(plan.flagged, found.values[plan.flags].tolist(), strict=True) if flag)
 
 
 def _store_key(plan: ViewPlan, row: Row, index: int, batch: Batch) -> bytes | None:

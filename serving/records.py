@@ -65,6 +65,7 @@ def records(occasion: Occasion, plan: LogPlan, batch: Batch, answered: Sequence[
                 probability=prediction.probability,
                 stale=prediction.stale,
                 missing=prediction.missing,
+                degraded=prediction.degraded,
             )
         )
         for prediction, row, values in zip(answered, batch.rows, plan.values(batch), strict=True)

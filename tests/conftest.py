@@ -39,7 +39,7 @@ def endpoint_ports() -> Iterator[None]:
     first = 8801 + _PORTS_A_WORKER * worker
     os.environ[PORTS_VARIABLE] = f"{first}-{first + _PORTS_A_WORKER - 1}"
     yield
-    del os.environ[PORTS_VARIABLE]
+    os.environ.pop(PORTS_VARIABLE, None)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ _RUN = "tests.integration"
 
 FEATURES = (
     Feature("Digests, signatures, bundle and release formats", ("tests.unit.formats", "tests.property")),
-    Feature("Contracts: block, quarantine", ("tests.unit.contracts",)),
+    Feature("Contracts: block, quarantine, degrade", ("tests.unit.contracts", "tests.property.test_one_pass")),
     Feature("Feature views, point-in-time join, training sets", ("tests.unit.features", "tests.unit.datasets")),
     Feature("The flights: sources, views, network", ("tests.unit.aviation",)),
     Feature("Lake, bundle store, online store (Delta, files, LMDB)", ("tests.contract",)),

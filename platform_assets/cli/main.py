@@ -10,6 +10,7 @@ from formats.errors import RoadbedError
 from platform_assets.cli import (
     advance,
     approve,
+    contracts,
     down,
     enroll,
     explain,
@@ -39,6 +40,7 @@ COMMANDS: dict[str, Command | dict[str, Command]] = {
     "waive": waive.command,
     "rollback": rollback.command,
     "lift": lift.command,
+    "contracts": {"diff": contracts.diff, "publish": contracts.publish},
     "ledger": {
         "verify": ledger.verify,
         "create": ledger.create,

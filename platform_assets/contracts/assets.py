@@ -1,13 +1,16 @@
 """A contract in Dagster's words: the catalog's column schema, and the check that shows its verdict."""
 
+from collections.abc import Mapping
+from datetime import date
 from functools import cache
 
 import dagster as dg
 import polars as pl
 
+from platform_assets.contracts.outcomes import MARK
 from platform_assets.contracts.projections import polars_type
 from platform_assets.contracts.spec import Contract
-from platform_assets.contracts.validation import Verdict
+from platform_assets.contracts.validation import SAMPLE, Verdict
 
 CHECK = "contract"
 
@@ -15,7 +18,10 @@ CHECK = "contract"
 @cache
 def column_schema(contract: Contract) -> dg.TableSchema:
     """The columns as Dagster's catalog shows them, with units, bounds and classification."""
-    return dg.TableSchema(columns=[_table_column(contract, name) for name in contract.columns])
+    columns = [_table_column(contract, name) for name in contract.columns]
+    rules = [f"{rule.name}: {rule.because}" for rule in contract.rules]
+    constraints = dg.TableConstraints(other=rules) if rules else None
+    return dg.TableSchema(columns=columns + _mark(contract), constraints=constraints)
 
 
 def contract_check(key: dg.AssetKey) -> dg.AssetCheckSpec:
@@ -23,25 +29,42 @@ def contract_check(key: dg.AssetKey) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(CHECK, asset=key, description="Every row keeps the table's contract.")
 
 
-def contract_result(key: dg.AssetKey, verdict: Verdict) -> dg.AssetCheckResult:
-    """Green when every row is good; a warning, with the rows to look at, when some were set aside."""
+def contract_result(key: dg.AssetKey, verdict: Verdict, ended: date | None = None) -> dg.AssetCheckResult:
+    """Green when every row is good; a warning, with the rows to look at, when some were set aside or have replaced values.
+
+    `ended` is the last day of a version whose time is over: a warning too.
+    """
+    replaced = verdict.replaced
     metadata: dict[str, dg.MetadataValue | int] = {
         "good rows": verdict.good.height,
         "rows set aside": verdict.bad.height,
+        "rows with replaced values": replaced.height,
     }
     if verdict.bad.height:
         metadata["sample"] = dg.MetadataValue.md(markdown_table(verdict.sample))
-    passed = verdict.bad.is_empty()
-    rules = ", ".join(f"{rule} ({count})" for rule, count in verdict.broken.items())
-    told = "every row keeps the contract" if passed else f"{verdict.bad.height} rows are set aside: {rules}"
+    if replaced.height:
+        metadata["replaced"] = dg.MetadataValue.md(markdown_table(replaced.head(SAMPLE)))
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=CHECK,
-        passed=passed,
+        passed=verdict.bad.is_empty() and replaced.is_empty() and ended is None,
         severity=dg.AssetCheckSeverity.WARN,
-        description=told,
+        description=_told(verdict, replaced.height, ended),
         metadata=metadata,
     )
+
+
+def _told(verdict: Verdict, replaced: int, ended: date | None) -> str:
+    told = [] if ended is None else [f"this version was to end on {ended}: see who reads it, and take it away"]
+    if verdict.bad.height:
+        told.append(f"{verdict.bad.height} rows are set aside: {_counts(verdict.broken)}")
+    if replaced:
+        told.append(f"{replaced} rows have replaced values: {_counts(verdict.degraded)}")
+    return "; ".join(told) or "every row keeps the contract"
+
+
+def _counts(rules: Mapping[str, int]) -> str:
+    return ", ".join(f"{rule} ({count})" for rule, count in rules.items())
 
 
 def markdown_table(frame: pl.DataFrame) -> str:
@@ -61,3 +84,10 @@ def _table_column(contract: Contract, name: str) -> dg.TableColumn:
         constraints=dg.TableColumnConstraints(nullable=bool(column.nullable), unique=bool(column.unique), other=other),
         tags={"classification": str(metadata.get("classification", "internal"))},
     )
+
+
+def _mark(contract: Contract) -> list[dg.TableColumn]:
+    if not contract.degradations:
+        return []
+    told = f"names of the columns whose value was replaced in this row, of {', '.join(contract.degradable)}"
+    return [dg.TableColumn(MARK, str(pl.String()), description=told)]

@@ -14,6 +14,8 @@ import polars as pl
 from pandera.api.polars.types import PolarsData
 from pandera.backends.polars.checks import PolarsCheckBackend
 
+from platform_assets.contracts.distinct import counted, outside
+from platform_assets.contracts.rules import row_wise
 from platform_assets.contracts.spec import Contract
 
 
@@ -40,16 +42,24 @@ class OnePass:
         self._strict = bool(contract.pandera.strict)
         self.broken = pl.any_horizontal(list(_violations(contract)) or [pl.lit(value=False)])
         self.repeated = _repeated(contract)
+        self._distinct = contract.distinct
 
     def fits(self, schema: pl.Schema) -> bool:
         """Whether a frame of this schema has exactly the columns and types that were compiled."""
         known = all(schema.get(name) == dtype for name, dtype in self._types.items())
         return known and not (self._strict and len(schema) > len(self._types))
 
-    def clean(self, rows: pl.LazyFrame) -> bool:
-        """Whether no row breaks a rule and no key comes twice; streamed, so `rows` may be larger than memory."""
-        counts = rows.select(self.broken.any().alias("broken"), self.repeated.any().alias("repeated"))
-        return not any(counts.collect(engine="streaming").row(0))
+    def clean(self, rows: pl.LazyFrame, part: pl.Expr) -> bool:
+        """Whether no row breaks a rule, no key comes twice, and each `part` has as many distinct values as it may.
+
+        Streamed, so `rows` may be larger than memory.
+        """
+        crowded = (
+            outside(counted(name).over(part), bounds).any() & (pl.len() > 0) for name, bounds in self._distinct.items()
+        )
+        breaches = [self.broken.any(), self.repeated.any(), *crowded]
+        found = rows.select(breach.alias(str(number)) for number, breach in enumerate(breaches))
+        return not any(found.collect(engine="streaming").row(0))
 
 
 @cache
@@ -102,6 +112,10 @@ def _violation(check: pa.Check, name: str | None) -> pl.Expr:
     except AttributeError as error:  # it asks the frame for more than a select
         raise _NotCompilableError from error
     if answer is not frame or not all(isinstance(expression, pl.Expr) for expression in frame.selected):
+        raise _NotCompilableError
+    if not all(
+        map(row_wise, frame.selected)
+    ):  # pandera would judge the suspects by themselves otherwise than among all rows
         raise _NotCompilableError
     kept = pl.all_horizontal(*frame.selected)
     return ~kept.fill_null(value=bool(check.ignore_na))

@@ -1,53 +1,64 @@
 """The one place where contracts run: full depth, lazy frames too, never disabled.
 
-One compiled pass (one_pass.py) finds whether any row is bad; pandera then names the rules that the bad rows break, and judges
-alone where a contract has no compiled form. pandera validates a LazyFrame's schema only, silently, and an environment variable
-switches it off; this wrapper collects, sets the depth and refuses to run disabled.
+One compiled pass (one_pass.py) finds whether any row is bad; pandera then names the rules that the bad rows break (failures.py),
+and judges alone where a contract has no compiled form. pandera validates a LazyFrame's schema only, silently, and an environment
+variable switches it off; this wrapper collects, sets the depth and refuses to run disabled.
 """
 
-import logging
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, field
 
-import pandera.polars as pa
 import polars as pl
-from pandera.config import CONFIG, ValidationDepth, config_context
+from pandera.config import CONFIG
 
 from formats.errors import ContractError
+from platform_assets.contracts.degrading import mended
+from platform_assets.contracts.distinct import require_distinct
+from platform_assets.contracts.failures import COLUMN, NAME, ROW, RULE, SCHEMA, failures_of
 from platform_assets.contracts.one_pass import one_pass
+from platform_assets.contracts.outcomes import MARK
+from platform_assets.contracts.rules import UNIQUE, UNIQUE_FIELDS, Rule
 from platform_assets.contracts.spec import Contract
 
-RULE = "broken_rule"
-UNIQUE = "unique_key"
-
-_ROW = "__row"
-_SAMPLE = 20
+SAMPLE = 20
+_EVERYWHERE = pl.lit("all")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`good` rows, `bad` rows with the column `broken_rule`, and how many rows broke each rule."""
+    """`good` rows, `bad` rows with the column `broken_rule`, and how many rows broke each rule.
+
+    `degraded` says for how many of the good rows a value was replaced, by rule; they carry the names of the replaced columns in
+    the column `degraded`, which all good rows of a contract that can degrade have.
+    """
 
     good: pl.DataFrame
     bad: pl.DataFrame
     broken: dict[str, int]
+    degraded: dict[str, int] = field(default_factory=dict)
 
     @property
     def sample(self) -> pl.DataFrame:
         """The first bad rows, for a person to look at."""
-        return self.bad.head(_SAMPLE)
+        return self.bad.head(SAMPLE)
+
+    @property
+    def replaced(self) -> pl.DataFrame:
+        """The rows with replaced values."""
+        return self.good.filter(pl.col(MARK).is_not_null()) if self.degraded else self.good.clear()
 
 
 def validate(
-    name: str, frame: pl.DataFrame | pl.LazyFrame, contract: Contract, *, part: pl.Expr | None = None
+    name: str, frame: pl.DataFrame | pl.LazyFrame, contract: Contract, *, part: pl.Expr = _EVERYWHERE
 ) -> Verdict:
     """Judge every row of table `name`. Columns are returned in the contract's order.
 
-    `part` tells the partitions of a range apart: the quarantine limit holds for each, so that a range is judged like its days.
+    `part` tells the partitions of a range apart: limits and numbers of distinct values hold for each, and a last good value comes
+    from the same one, so that a range is judged like its days.
 
     Raises:
         ContractError: a column is missing, of another type or (if the schema is strict) extra; a rule that blocks is broken;
-            more rows than the limit would be set aside; or validation is switched off.
+            more rows than a limit would be set aside or changed; a partition has too many or few distinct values of a column;
+            or validation is switched off.
     """
     if not CONFIG.validation_enabled:
         raise ContractError(
@@ -56,104 +67,99 @@ def validate(
             "unset the variable; there is no way to run without contracts",
         )
     rows = frame.lazy().collect()
-    suspects = _suspects(rows, contract)
-    if suspects.is_empty():
-        good = rows.select(list(contract.columns))
-        return Verdict(good, good.clear().with_columns(pl.lit(None, pl.String).alias(RULE)), {})
-    failures = pl.concat([_failures(name, suspects, contract), _duplicates(suspects, contract)])
-    broken = dict(failures.group_by(RULE).len().sort(RULE).iter_rows())
-    _block(name, failures, rows.height, contract)
-    _limit(name, rows, failures, contract.quarantine_limit, part)
-    reasons = failures.group_by(_ROW).agg(pl.col(RULE).unique().sort().str.join("; "))
-    judged = (
-        rows.select(list(contract.columns))
-        .with_row_index(_ROW)
-        .join(reasons, on=_ROW, how="left", maintain_order="left")
-    )
-    good = judged.filter(pl.col(RULE).is_null()).drop(_ROW, RULE)
-    return Verdict(good, judged.filter(pl.col(RULE).is_not_null()).drop(_ROW), broken)
+    suspects = _suspects(rows, contract, part)
+    failures = failures_of(name, suspects, contract) if suspects.height else SCHEMA.to_frame()
+    verdict = _verdict(name, rows.select(list(contract.columns)), failures, contract, part)
+    require_distinct(name, verdict.good, contract, part)
+    return verdict
 
 
-def _suspects(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
+def _suspects(rows: pl.DataFrame, contract: Contract, part: pl.Expr) -> pl.DataFrame:
     """The rows that pandera must look at, with their number: none when the compiled pass finds every row good."""
-    compiled, numbered = one_pass(contract), rows.with_row_index(_ROW)
+    compiled, numbered = one_pass(contract), rows.with_row_index(ROW)
     if compiled is None or not compiled.fits(rows.schema):
         return numbered
     try:
-        return numbered.clear() if compiled.clean(rows.lazy()) else numbered.filter(compiled.broken | compiled.repeated)
+        clean = compiled.clean(rows.lazy(), part)
+        return numbered.clear() if clean else numbered.filter(compiled.broken | compiled.repeated)
     except pl.exceptions.PolarsError:  # a check that its column's type does not have: pandera says which
         return numbered
 
 
-def _failures(name: str, suspects: pl.DataFrame, contract: Contract) -> pl.DataFrame:
-    """One line a broken rule and row: `__row`, `column`, `broken_rule`."""
-    logging.getLogger("pandera").setLevel(logging.ERROR)
-    try:
-        with config_context(validation_enabled=True, validation_depth=ValidationDepth.SCHEMA_AND_DATA):
-            contract.pandera.validate(suspects.drop(_ROW), lazy=True)
-    except pa.errors.SchemaErrors as errors:
-        cases = cast("pl.DataFrame", errors.failure_cases)
-    else:
-        return pl.DataFrame(schema={_ROW: pl.UInt32, "column": pl.String, RULE: pl.String})
-    _refuse_shape(name, cases)
-    return cases.select(
-        suspects[_ROW].gather(cases["index"]),
-        "column",
-        pl.concat_str("column", pl.lit(": "), "check").alias(RULE),
-    )
+def _verdict(name: str, rows: pl.DataFrame, failures: pl.DataFrame, contract: Contract, part: pl.Expr) -> Verdict:
+    if failures.is_empty():
+        good = rows if not contract.degradations else rows.with_columns(pl.lit(None, pl.String).alias(MARK))
+        return Verdict(good, rows.clear().with_columns(pl.lit(None, pl.String).alias(RULE)), {})
+    now = _at_once(failures, contract)
+    _block(name, now, rows.height, contract)
+    numbered = rows.with_row_index(ROW)
+    aside = now.filter(_outcome(contract) == "quarantine")[ROW].unique()
+    mend = mended(name, numbered, now, contract, part, aside)
+    _block(name, mend.failures, rows.height, contract)
+    aside = pl.concat([aside, mend.failures[ROW].unique()])
+    _limit(name, numbered, aside, part, contract.quarantine_limit, "set {} aside", "quarantine_limit")
+    _limit(name, numbered, mend.rows[ROW], part, contract.degrade_limit, "replace values in {}", "degrade_limit")
+    bad = _with_reasons(numbered, pl.concat([failures, mend.failures]), aside)
+    untouched = numbered.filter(~pl.col(ROW).is_in(failures[ROW].implode()))
+    good = pl.concat([untouched, mend.rows], how="diagonal").sort(ROW).select(contract.stored)
+    return Verdict(good, bad, _counted(failures), _counted(mend.replaced))
 
 
-def _refuse_shape(name: str, cases: pl.DataFrame) -> None:
-    shape = cases.filter(pl.col("index").is_null())
-    if shape.height:
-        told = "; ".join(
-            f"{row['column']}: {row['check']} ({row['failure_case']})" for row in shape.iter_rows(named=True)
-        )
-        raise ContractError(
-            "contract-breach",
-            f"{name} does not have the shape of its contract: {told}",
-            "restore the column or type at the source, or publish a new version of the contract",
-        )
+def _at_once(failures: pl.DataFrame, contract: Contract) -> pl.DataFrame:
+    """Without the rules of several columns that a row breaks which is about to get other values: it is judged again then."""
+    several = pl.col(COLUMN).is_null() & ~pl.col(NAME).is_in([UNIQUE, UNIQUE_FIELDS])
+    told = failures.with_columns(_outcome(contract).alias("outcome"), several.alias("several"))
+    replacing = told.filter((pl.col("outcome") == "degrade") & ~pl.col("several"))[ROW]
+    decided = told.filter((pl.col("outcome") != "degrade") & ~pl.col("several"))[ROW]
+    again = pl.col(ROW).is_in(replacing.implode()) & ~pl.col(ROW).is_in(decided.implode())
+    return told.filter(~(again & pl.col("several") & (pl.col("outcome") != "degrade"))).select(SCHEMA.names())
 
 
-def _duplicates(suspects: pl.DataFrame, contract: Contract) -> pl.DataFrame:
-    """Every row but the first of each row key."""
-    known = [column for column in contract.row_key if column in suspects.columns]
-    again = suspects.filter(~pl.struct(known).is_first_distinct())
-    return again.select(pl.col(_ROW), pl.lit(UNIQUE).alias("column"), pl.lit(UNIQUE).alias(RULE))
+def _with_reasons(numbered: pl.DataFrame, failures: pl.DataFrame, aside: pl.Series) -> pl.DataFrame:
+    reasons = failures.group_by(ROW).agg(pl.col(RULE).unique().sort().str.join("; "))
+    bad = numbered.filter(pl.col(ROW).is_in(aside.implode()))
+    return bad.join(reasons, on=ROW, how="left", maintain_order="left").drop(ROW)
+
+
+def _counted(failures: pl.DataFrame) -> dict[str, int]:
+    return dict(failures.group_by(RULE).agg(pl.col(ROW).n_unique()).sort(RULE).iter_rows())
+
+
+def _outcome(contract: Contract) -> pl.Expr:
+    """What becomes of a failure's row, by its rule: block, quarantine, degrade."""
+    known = {name: _word(contract, rule) for name, rule in contract.row_rules.items()}
+    by_column = {name: _word(contract, Rule("", "", name)) for name in contract.columns}
+    of_column = pl.col(COLUMN).replace_strict(by_column, default=contract.on_breach, return_dtype=pl.String)
+    return pl.coalesce(pl.col(NAME).replace_strict(known, default=None, return_dtype=pl.String), of_column)
+
+
+def _word(contract: Contract, rule: Rule) -> str:
+    outcome = contract.outcome(rule)
+    return outcome if isinstance(outcome, str) else "degrade"
 
 
 def _block(name: str, failures: pl.DataFrame, height: int, contract: Contract) -> None:
-    outcome = pl.col("column").replace_strict(
-        dict(contract.outcomes), default=contract.on_breach, return_dtype=pl.String
-    )
-    blocking = failures.filter(outcome == "block")
+    blocking = failures.filter(_outcome(contract) == "block")
     if blocking.height:
-        rules = ", ".join(
-            f"{rule} ({count} rows)" for rule, count in blocking.group_by(RULE).len().sort(RULE).iter_rows()
-        )
+        rules = ", ".join(f"{rule} ({count} rows)" for rule, count in _counted(blocking).items())
         raise ContractError(
             "contract-breach",
-            f"{name} breaks rules that block: {rules}; the first is row {_first(blocking)} of {height}",
+            f"{name} breaks rules that block: {rules}; the first is row {blocking[ROW].sort()[0]} of {height}",
             "correct the rows at the source and materialize again; nothing was written",
         )
 
 
-def _limit(name: str, rows: pl.DataFrame, failures: pl.DataFrame, limit: float, part: pl.Expr | None) -> None:
-    if failures.is_empty():
-        return
-    parts = rows.with_row_index(_ROW).select(_ROW, (pl.lit("all") if part is None else part).alias("part"))
-    bad = parts.with_columns(pl.col(_ROW).is_in(failures[_ROW].unique().to_list()).alias("bad"))
-    shares = bad.group_by("part").agg(pl.col("bad").sum(), pl.len().alias("of")).sort("part")
+def _limit(
+    name: str, numbered: pl.DataFrame, rows: pl.Series, part: pl.Expr, limit: float, what: str, knob: str
+) -> None:
+    parts = numbered.select(pl.col(ROW).is_in(rows.implode()).alias("bad"), part.alias("part"))
+    shares = parts.group_by("part").agg(pl.col("bad").sum(), pl.len().alias("of")).sort("part")
     beyond = shares.filter(pl.col("bad") > limit * pl.col("of"))
     if beyond.height:
         first = beyond.row(0, named=True)
+        told = what.format(f"{first['bad']} of {first['of']} rows of {first['part']}")
         raise ContractError(
             "contract-breach",
-            f"{name} would set {first['bad']} of {first['of']} rows of {first['part']} aside, more than the limit of {limit:.1%}",
-            "correct the source, or raise quarantine_limit in the contract if this is how the data is",
+            f"{name} would {told}, more than the limit of {limit:.1%}",
+            f"correct the source, or raise {knob} in the contract if this is how the data is",
         )
-
-
-def _first(failures: pl.DataFrame) -> int:
-    return int(failures.select(pl.col(_ROW).min()).item())

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import polars as pl
 
-from formats.contract import Column, ServingContract, View
+from formats.contract import Column, ServingContract
 from formats.errors import DeclarationError
 from platform_assets.contracts.projections import serving_column
 from platform_assets.contracts.spec import Contract
@@ -98,7 +98,7 @@ class TrainingSet:
         """The request contract of a model that is trained on this: derived, never written twice."""
         request = [serving_column(self.spine.contract, name, None) for name in self.spine.request]
         looked_up = [_view_column(team, view, name) for view in self.views for name in view.features]
-        views = tuple(_serving_view(team, view) for view in self.views)
+        views = tuple(view.served(team) for view in self.views)
         return ServingContract(model=f"{team}/{model}", columns=(*request, *looked_up), views=views)
 
 
@@ -107,12 +107,3 @@ def _view_column(team: str, view: FeatureView, name: str) -> Column:
 
     # Before an entity's first row there is no value: whatever the view promises, the model must take its absence.
     return msgspec.structs.replace(serving_column(view.contract, name, view.qualified(team)), nullable=True)
-
-
-def _serving_view(team: str, view: FeatureView) -> View:
-    return View(
-        name=view.qualified(team),
-        keys=view.entity.keys,
-        columns=view.packed,
-        time_to_live=view.time_to_live.total_seconds(),
-    )

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
+from formats.contract import View
 from formats.errors import DeclarationError
 from platform_assets.contracts.projections import polars_type
 from platform_assets.contracts.spec import Contract
@@ -20,6 +21,7 @@ class RawTable:
     """A table as it arrives. `read(start, end)` gives the rows that became known in [start, end), both UTC.
 
     Append-only: a correction is a new row with a later known time. `whole` tables have no days: `read_whole()` gives all rows.
+    A version that stands beside another of the same table has a `name` of its own, and `version_of` is the table's.
     """
 
     name: str
@@ -27,6 +29,7 @@ class RawTable:
     description: str
     read: Callable[[datetime, datetime], pl.LazyFrame] | None = None
     read_whole: Callable[[], pl.LazyFrame] | None = None
+    version_of: str | None = None
 
     def __post_init__(self) -> None:
         if (self.read is None) == (self.read_whole is None):
@@ -35,6 +38,11 @@ class RawTable:
                 f"raw table {self.name} must have either `read` (by day) or `read_whole`",
                 "give exactly one reader",
             )
+
+    @property
+    def published_as(self) -> str:
+        """The table's name in contracts, whatever the asset of this version is called."""
+        return self.version_of or self.name
 
     @property
     def daily(self) -> bool:
@@ -63,7 +71,8 @@ class Source:
 class FeatureView:
     """Features of an entity over time. `compute(tables, start, end)` gives the rows that became known in [start, end).
 
-    `time_to_live`: a value older than this (by event time) is missing in training and marked stale online.
+    `time_to_live`: a value older than this (by event time) is missing in training and marked stale online. `version_of` as for a
+    raw table.
     """
 
     name: str
@@ -73,6 +82,7 @@ class FeatureView:
     compute: Callable[[Tables, datetime, datetime], pl.LazyFrame]
     time_to_live: timedelta
     description: str
+    version_of: str | None = None
 
     def __post_init__(self) -> None:
         contract = self.contract
@@ -82,6 +92,11 @@ class FeatureView:
                 f"feature view {self.name} needs a contract with event time, known time and the key {self.entity.keys}",
                 f"its contract has {contract.event_time}, {contract.known_time}, {contract.key}",
             )
+
+    @property
+    def published_as(self) -> str:
+        """The view's name in contracts and in the online store, whatever the asset of this version is called."""
+        return self.version_of or self.name
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -97,6 +112,21 @@ class FeatureView:
         """The features that the online store can hold, in order: the numbers. Texts are missing online."""
         return tuple(name for name in self.features if polars_type(self.contract, name) not in _UNPACKED)
 
+    @property
+    def degradable(self) -> tuple[str, ...]:
+        """The packed features whose bad value may be replaced; a packed row says for each whether it was."""
+        return tuple(name for name in self.packed if name in self.contract.degradable)
+
+    def served(self, team: str) -> View:
+        """The view as the online store and serving contracts know it."""
+        return View(
+            name=self.qualified(team),
+            keys=self.entity.keys,
+            columns=self.packed,
+            time_to_live=self.time_to_live.total_seconds(),
+            degradable=self.degradable,
+        )
+
     def qualified(self, team: str) -> str:
         """`<team>/<view>@<version>`: the view's name in serving contracts and the online store."""
-        return f"{team}/{self.name}@{self.contract.version}"
+        return f"{team}/{self.published_as}@{self.contract.version}"

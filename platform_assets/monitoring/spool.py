@@ -23,6 +23,7 @@ _FACTS: dict[str, pl.DataType] = {
     "probability": pl.Float64(),
     "stale": pl.String(),
     "missing": pl.String(),
+    "degraded": pl.String(),
     "request": pl.String(),
 }
 
@@ -74,6 +75,7 @@ def _row(record: PredictionRecord, columns: dict[str, pl.DataType]) -> tuple[obj
         record.probability,
         ",".join(record.stale),
         ",".join(record.missing),
+        ",".join(record.degraded),
         msgspec.json.encode(record.request).decode(),
     )
     return (*facts, *(_number(record.features.get(name)) for name in columns))

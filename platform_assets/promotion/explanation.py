@@ -20,6 +20,7 @@ from platform_assets.promotion.records import Release
 from resources.installation import Installation
 
 _TOLERANCE = 1e-5
+_MARKS = ("stale", "missing", "degraded")
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -79,7 +80,7 @@ def _prediction(installation: Installation, subject: str) -> PredictionRecord | 
 def _record(row: dict[str, object]) -> PredictionRecord:
     named = {name: row.pop(name) for name in ("prediction", "endpoint", "release", "bundle", "asked_at", "served_at")}
     probability, request = row.pop("probability"), row.pop("request")
-    marks = {name: tuple(filter(None, str(row.pop(name)).split(","))) for name in ("stale", "missing")}
+    marks = {name: tuple(filter(None, str(row.pop(name)).split(","))) for name in _MARKS}
     document = {**named, "probability": probability, **marks, "features": row}
     return msgspec.convert({**document, "request": msgspec.json.decode(str(request))}, PredictionRecord)
 
@@ -108,6 +109,7 @@ def _prediction_link(installation: Installation, record: PredictionRecord) -> Li
         "features": ", ".join(f"{name}={_short(value)}" for name, value in sorted(record.features.items())),
         "stale": ", ".join(record.stale) or "none",
         "missing": ", ".join(record.missing) or "none",
+        "degraded": ", ".join(record.degraded) or "none",
     }
     try:
         again = _again(installation, record)

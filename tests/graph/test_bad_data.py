@@ -1,5 +1,6 @@
 """Bad days of a raw table: each has its declared outcome, and nothing is lost."""
 
+import dataclasses
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
@@ -13,6 +14,8 @@ from formats.clock import advance_clock
 from formats.home import Home
 from platform_assets.calendar import Calendar
 from platform_assets.code_location import team_definitions
+from platform_assets.contracts.outcomes import DefaultValue
+from platform_assets.contracts.rules import RowRule
 from platform_assets.contracts.spec import Contract
 from platform_assets.features.spec import RawTable
 from platform_assets.team import Team
@@ -37,6 +40,12 @@ class Sales(pa.DataFrameModel):
         strict = True
 
 
+class Measured(Sales):
+    """Sales with what the till weighed."""
+
+    weight: float = pa.Field(ge=0, le=50)
+
+
 class Shop:
     """A raw table whose source says what a test makes it say."""
 
@@ -48,6 +57,22 @@ class Shop:
         )
         table = RawTable("sales", contract, "Sales.", read=self._read)
         team = Team("shop", "team:shop", Calendar("UTC", date(2013, 1, 1), date(2013, 1, 31)), (table,))
+        self.scales = RawTable(
+            "scales",
+            Contract(
+                Measured,
+                ("sale",),
+                "event_time",
+                "known_time",
+                on_breach="quarantine",
+                outcomes={"weight.less_than_or_equal_to": DefaultValue(1.0), "amount_by_weight": "quarantine"},
+                rules=(RowRule("amount_by_weight", pl.col("amount") <= 500 * pl.col("weight"), "nothing costs more"),),
+            ),
+            "Sales with weights.",
+            read=lambda start, end: self._read(start, end).with_columns(weight=self.weight),
+        )
+        self.weight = pl.lit(1.0)
+        team = dataclasses.replace(team, raw_tables=(table, self.scales))
         self.defs = team_definitions(team)
         self.instance = dg.DagsterInstance.ephemeral()
         advance_clock(home.clock, datetime(2013, 1, 10, tzinfo=UTC))
@@ -126,6 +151,26 @@ def test_out_of_range_rows_are_set_aside_with_their_rule(shop: Shop) -> None:
     check = result.get_asset_check_evaluations()[0]
     assert not check.passed
     assert "1 rows are set aside" in str(check.description)
+
+
+def test_a_replaced_value_is_marked_in_the_data_and_in_the_check(shop: Shop) -> None:
+    sale = pl.col("sale")
+    shop.rows["2013-01-01"] = sales(50)
+    shop.weight = pl.when(sale == 7).then(99.0).when(sale == 8).then(0.001).otherwise(2.0)
+    result = shop.materialize("2013-01-01")
+    assert result.success
+    held = shop.lake.scan("shop/scales").sort("sale").collect()
+    assert held.filter(pl.col("degraded").is_not_null()).select("sale", "weight", "degraded").rows() == [
+        (7, 1.0, "weight")
+    ]
+    aside = shop.lake.scan("shop/scales_quarantine").collect()
+    assert aside.select("sale", "broken_rule").rows() == [(8, "amount_by_weight: nothing costs more")]
+    check = next(found for found in result.get_asset_check_evaluations() if found.asset_key.path[-1] == "scales")
+    assert not check.passed
+    assert "1 rows have replaced values: weight: less_than_or_equal_to(50) (1)" in str(check.description)
+    digests = shop.lake.digests("shop/scales")
+    assert shop.materialize("2013-01-01").success
+    assert shop.lake.digests("shop/scales") == digests
 
 
 def test_too_many_bad_rows_block(shop: Shop) -> None:

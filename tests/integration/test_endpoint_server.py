@@ -308,19 +308,29 @@ def test_features_come_from_the_online_store(home: Home) -> None:
         assert record.asked_at == now
         metrics = running.client.get("/metrics").text
         assert 'roadbed_features_missing_total{column="wind"} 2' in metrics
-        put_weather(home, {"JFK": (now, 1.0)}, columns=("wind", "visibility"))
+        assert [answer["degraded"] for answer in answers] == [[]] * 4
+        put_weather(home, {"JFK": (now, 4.0)}, replaced=True)
+        replaced = running.predict(row | {"airport": "JFK"}).json()
+        assert (replaced["degraded"], replaced["missing"]) == (["wind"], [])
+        record = eventually(lambda: spooled(home).get(replaced["prediction"]))
+        assert (record.features["wind"], record.degraded) == (4.0, ("wind",))
+        assert 'roadbed_features_degraded_total{column="wind"} 1' in running.client.get("/metrics").text
+        put_weather(home, {"JFK": (now, 1.0)}, columns=("wind", "visibility", "degraded:wind"))
         conflict = running.predict(row | {"airport": "JFK"})
         assert (conflict.status_code, conflict.json()["code"]) == (503, "data-conflict")
 
 
 def put_weather(
-    home: Home, winds: dict[str, tuple[datetime, float]], columns: tuple[str, ...] = WEATHER.columns
+    home: Home,
+    winds: dict[str, tuple[datetime, float]],
+    columns: tuple[str, ...] = WEATHER.packed,
+    replaced: bool = False,
 ) -> None:
     home.online.mkdir(exist_ok=True)
     with lmdb.open(str(home.online), map_size=1 << 20) as store, store.begin(write=True) as transaction:
         for airport, (at, wind) in winds.items():
             stamp = int(at.timestamp() * 1_000_000)
-            row = FeatureRow(stamp, stamp, np.array([10.0, wind], np.float32))
+            row = FeatureRow(stamp, stamp, np.array([10.0, wind, replaced], np.float32))
             transaction.put(entity_key(WEATHER.name, [airport]), pack_row(row, columns_checksum(columns)))
 
 

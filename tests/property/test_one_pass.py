@@ -1,5 +1,6 @@
 """The compiled pass gives pandera's verdict on every row, whatever the rows; what it cannot compile it leaves to pandera."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 from unittest.mock import patch
 
@@ -15,11 +16,15 @@ from polars.testing.parametric import column, dataframes
 
 from formats.errors import ContractError
 from platform_assets.contracts import validation
+from platform_assets.contracts.failures import RULE
 from platform_assets.contracts.one_pass import one_pass
-from platform_assets.contracts.spec import Contract, Outcome
+from platform_assets.contracts.outcomes import MARK, DefaultValue, LastGood, Outcome
+from platform_assets.contracts.rules import RowRule
+from platform_assets.contracts.spec import Contract
 from platform_assets.contracts.validation import Verdict, validate
 
 SETTINGS = settings(max_examples=150, deadline=None)
+PART = pl.col("listed").fill_null("none")
 ODD = [float("nan"), float("inf"), -float("inf"), -0.0, 0.0, 1.0, 2.5, 1e308, None]
 
 
@@ -47,6 +52,37 @@ class Everything(pa.DataFrameModel):
     def ordered(cls, data: PolarsData) -> pl.LazyFrame:  # noqa: N805
         """A team's own rule of a row."""
         return data.lazyframe.select(pl.col("below") <= pl.col("above"))
+
+
+class Counted(Everything):
+    """As above, with a bound on distinct values."""
+
+    barred: str = pa.Field(notin=["c"], metadata={"distinct": (1, 2)})
+
+
+RULES = (
+    RowRule("once_after_key", pl.col("once") >= pl.col("key"), "a thing is known once it has its key"),
+    RowRule(
+        "short_or_low", pl.col("barred").str.contains("b") | (pl.col("above") < 2), "only one of them is remarkable"
+    ),
+)
+OUTCOMES: list[dict[str, Outcome]] = [
+    {},
+    {"once_after_key": "block", "listed": "quarantine"},
+    {"between": DefaultValue(1.0), "above.greater_than": DefaultValue(None), "below": LastGood()},
+    {"between": LastGood(), "short_or_low": LastGood(("above", "barred")), "ordered": DefaultValue(0.0, ("below",))},
+]
+
+
+class Meaning(pa.DataFrameModel):
+    """A rule of a row that looks at the others."""
+
+    key: int
+
+    @pa.dataframe_check
+    def not_above_the_mean(cls, data: PolarsData) -> pl.LazyFrame:  # noqa: N805
+        """Judged among the bad rows alone, it would be another rule."""
+        return data.lazyframe.select(pl.col("key") <= pl.col("key").mean())
 
 
 class Single(pa.DataFrameModel):
@@ -84,48 +120,114 @@ everything = dataframes(
 )
 
 
-def judged(frame: pl.DataFrame | pl.LazyFrame, contract: Contract) -> Verdict | str:
+def contract_of(
+    outcome: Literal["quarantine", "block"],
+    limit: float = 1.0,
+    model: type[pa.DataFrameModel] = Everything,
+    outcomes: Mapping[str, Outcome] = OUTCOMES[0],
+) -> Contract:
+    return Contract(
+        model,
+        ("key",),
+        event_time="exactly",
+        on_breach=outcome,
+        outcomes=outcomes,
+        quarantine_limit=limit,
+        degrade_limit=limit,
+        rules=RULES,
+    )
+
+
+def judged(frame: pl.DataFrame | pl.LazyFrame, contract: Contract, part: pl.Expr = PART) -> Verdict | str:
     try:
-        return validate("t", frame, contract)
+        return validate("t", frame, contract, part=part)
     except ContractError as error:
         return error.message
 
 
-def by_pandera_alone(frame: pl.DataFrame, contract: Contract) -> Verdict | str:
+def by_pandera_alone(frame: pl.DataFrame, contract: Contract, part: pl.Expr = PART) -> Verdict | str:
     with patch.object(validation, "one_pass", return_value=None):
-        return judged(frame, contract)
+        return judged(frame, contract, part)
 
 
 @SETTINGS
-@given(everything, st.sampled_from(["quarantine", "block"]), st.booleans())
-def test_the_verdict_is_panderas(frame: pl.DataFrame, outcome: Literal["quarantine", "block"], lazy: bool) -> None:
-    contract = Contract(Everything, ("key",), on_breach=outcome, quarantine_limit=1.0)
+@given(
+    everything,
+    st.sampled_from(["quarantine", "block"]),
+    st.booleans(),
+    st.sampled_from([1.0, 0.5]),
+    st.sampled_from([Everything, Counted]),
+    st.sampled_from(OUTCOMES),
+)
+def test_the_verdict_is_panderas(
+    frame: pl.DataFrame,
+    outcome: Literal["quarantine", "block"],
+    lazy: bool,
+    limit: float,
+    model: type[pa.DataFrameModel],
+    outcomes: Mapping[str, Outcome],
+) -> None:
+    contract = contract_of(outcome, limit, model, outcomes)
     assert one_pass(contract) is not None
     found = judged(frame.lazy() if lazy else frame, contract)
     expected = by_pandera_alone(frame, contract)
     if isinstance(expected, str) or isinstance(found, str):
         assert found == expected
         return
-    assert found.broken == expected.broken
+    assert (found.broken, found.degraded) == (expected.broken, expected.degraded)
     assert_frame_equal(found.good, expected.good)
     assert_frame_equal(found.bad, expected.bad)
 
 
 @SETTINGS
 @given(everything)
+def test_no_row_is_lost_and_no_good_row_breaks_a_rule(frame: pl.DataFrame) -> None:
+    contract = contract_of("quarantine", outcomes=OUTCOMES[3])
+    found = judged(frame, contract)
+    assert isinstance(found, Verdict)
+    assert found.good.height + found.bad.height == frame.height
+    again = judged(found.good.drop(MARK), contract)
+    assert isinstance(again, Verdict)
+    assert (again.bad.height, again.degraded) == (0, {})
+    kept = found.good.filter(pl.col(MARK).is_null()).drop(MARK)
+    aside = found.bad.drop(RULE)
+    assert pl.concat([kept, aside]).join(frame, on=frame.columns, how="anti", nulls_equal=True).is_empty()
+
+
+@SETTINGS
+@given(everything)
 def test_streamed_rows_are_clean_when_pandera_finds_nothing(frame: pl.DataFrame) -> None:
-    contract = Contract(Everything, ("key",), on_breach="quarantine", quarantine_limit=1.0)
+    contract = contract_of("quarantine", model=Counted)
     compiled, expected = one_pass(contract), by_pandera_alone(frame, contract)
     assert compiled is not None
-    assert isinstance(expected, Verdict)
-    assert compiled.clean(frame.lazy()) == expected.bad.is_empty()
+    counts = frame.group_by(PART.alias("part")).agg(pl.col("barred").drop_nulls().n_unique())["barred"].to_list()
+    few_and_not_none = all(1 <= count <= 2 for count in counts)
+    sound = isinstance(expected, Verdict) and expected.bad.is_empty()
+    assert compiled.clean(frame.lazy(), PART) == (sound and few_and_not_none)
+
+
+@pytest.mark.parametrize("part", [PART, pl.lit("all")])
+def test_a_table_without_rows_is_clean(part: pl.Expr) -> None:
+    compiled = one_pass(contract_of("block", model=Counted))
+    assert compiled is not None
+    assert compiled.clean(Everything.empty().lazy().select(list(Everything.to_schema().columns)), part)
+
+
+@given(st.lists(st.integers(0, 9), max_size=6))
+def test_a_rule_that_looks_at_other_rows_is_judged_among_all(keys: list[int]) -> None:
+    contract = Contract(Meaning, ("key",), on_breach="quarantine", quarantine_limit=1.0)
+    assert one_pass(contract) is None
+    found = judged(pl.DataFrame({"key": keys}, schema={"key": pl.Int64}), contract, pl.lit("all"))
+    assert isinstance(found, Verdict)
+    above = [key for key in keys if key > sum(keys) / len(keys)]
+    assert sorted(found.bad.filter(pl.col(RULE).str.contains("mean"))["key"]) == sorted(above)
 
 
 @pytest.mark.parametrize("outcome", ["quarantine", "block"])
 def test_a_rule_without_expression_is_left_to_pandera(outcome: Outcome) -> None:
     contract = Contract(Single, ("key",), on_breach=outcome, quarantine_limit=1.0)
     assert one_pass(contract) is None
-    found = judged(pl.DataFrame({"key": [1, 2]}), contract)
+    found = judged(pl.DataFrame({"key": [1, 2]}), contract, pl.lit("all"))
     assert (
         isinstance(found, str)
         if outcome == "block"

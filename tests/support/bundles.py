@@ -19,7 +19,11 @@ from formats.signing import PrivateKey, load_private_key, new_private_key, priva
 
 ENDPOINT = "aviation/departure_delay/prod/endpoint"
 WEATHER = View(
-    name="aviation/airport_weather@1", keys=("airport",), columns=("visibility", "wind"), time_to_live=3600.0
+    name="aviation/airport_weather@1",
+    keys=("airport",),
+    columns=("visibility", "wind"),
+    time_to_live=3600.0,
+    degradable=("wind",),
 )
 CONTRACT = ServingContract(
     model="aviation/departure_delay",

@@ -80,6 +80,7 @@ PAGES_AS_RUN: dict[str, tuple[Step, ...]] = {
             ("workspace.yaml: written",),
             before=add_the_guides_team,
         ),
+        Step("roadbed contracts publish", ("current  aviation", "written  rail/contracts/timetable@1.json")),
         Step("make up", ("start    code-rail", "start    webserver", *PREDICTION)),
     ),
     "docs/operating.md": (
@@ -104,6 +105,9 @@ PAGES_AS_RUN: dict[str, tuple[Step, ...]] = {
         Step("roadbed explain SUBJECT", CHAIN, {"SUBJECT": "live bundle"}),
         Step("roadbed explain SUBJECT", ("{table}",), {"SUBJECT": "table"}),
         Step("roadbed explain SUBJECT --json", ('[{"what":', '"verified":true'), {"SUBJECT": "endpoint"}),
+        Step("roadbed contracts diff", ("current ",)),
+        Step("roadbed contracts diff --json", ('"team": "aviation"', '"differences": []')),
+        Step("roadbed contracts publish", ("current  aviation",)),
         Step(
             "roadbed rollback ENDPOINT --reason TEXT",
             ("barred   {third bundle}", "live     {second bundle}"),
@@ -160,9 +164,17 @@ PAGES_AS_RUN: dict[str, tuple[Step, ...]] = {
         Step("make up", ("start    webserver", *PREDICTION)),
         Step("ROADBED_FAILPOINT=file.before_rename .venv/bin/roadbed advance --days 1", status=128 + signal.SIGKILL),
     ),
+    "docs/contracts.md": (
+        Step("roadbed contracts diff", ("current ",)),
+        Step("roadbed contracts diff --json", ('"team": "rail"',)),
+        Step("roadbed contracts publish", ("current  rail",)),
+        Step("roadbed contracts publish TEAM/NAME", ("current  aviation",), {"TEAM/NAME": "table"}),
+    ),
     "docs/performance.md": (Step("make bench NAME=<name>", fill={"<name>": "benchmark"}),),
     "docs/security.md": (Step("roadbed ledger verify", ("whole    chain, signatures and anchor hold",)),),
     "docs/troubleshooting.md": (
+        Step("roadbed contracts diff", ("current ",)),
+        Step("roadbed contracts publish TEAM/NAME", ("current  aviation",), {"TEAM/NAME": "table"}),
         Step("env | grep PANDERA", ("PANDERA_VALIDATION_ENABLED=False",), env={"PANDERA_VALIDATION_ENABLED": "False"}),
         Step("roadbed explain <subject>", ("bundle sha256:",), {"<subject>": "model"}),
         Step("roadbed ledger verify", ("rows ", "whole ")),

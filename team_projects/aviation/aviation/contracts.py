@@ -5,8 +5,9 @@ from typing import Annotated, Any, Final, TypeAlias
 import pandera.polars as pa
 import polars as pl
 
+from aviation.calendar import LATE_MINUTES
 from aviation.sources import FLIGHT_KEY
-from platform_assets import Contract
+from platform_assets import Contract, RowRule
 
 ORIGINS: Final = ("EWR", "JFK", "LGA")
 CARRIERS: Final = ("9E", "AA", "AS", "B6", "DL", "EV", "F9", "FL", "HA", "MQ", "OO", "UA", "US", "VX", "WN", "YV")
@@ -209,9 +210,40 @@ class Departures(pa.DataFrameModel):
         strict = True
 
 
+GONE_OR_CANCELLED: Final = RowRule(
+    "gone_or_cancelled",
+    pl.col("departure_delay_minutes").is_null() == pl.col("cancelled"),
+    "a flight has a delay if and only if it left",
+)
+LATE_BY_DELAY: Final = RowRule(
+    "late_by_delay",
+    pl.col("late") == (pl.col("cancelled") | (pl.col("departure_delay_minutes") >= LATE_MINUTES)),
+    "late is what left 15 minutes late or more, or never",
+)
+GUST_ABOVE_WIND: Final = RowRule(
+    "gust_above_wind", pl.col("wind_gust") >= pl.col("wind_speed"), "a gust is no weaker than the mean wind around it"
+)
+DEW_BELOW_TEMPERATURE: Final = RowRule(
+    "dew_below_temperature", pl.col("dewp") <= pl.col("temp"), "air cannot be colder than its dew point"
+)
+
 SCHEDULE: Final = Contract(Schedule, FLIGHT_KEY, "event_time", "known_time")
-OUTCOMES: Final = Contract(Outcomes, FLIGHT_KEY, "event_time", "known_time", on_breach="quarantine")
-WEATHER: Final = Contract(Weather, ("origin",), "event_time", "known_time", on_breach="quarantine")
+OUTCOMES: Final = Contract(
+    Outcomes,
+    FLIGHT_KEY,
+    "event_time",
+    "known_time",
+    on_breach="quarantine",
+    rules=(GONE_OR_CANCELLED, LATE_BY_DELAY),
+)
+WEATHER: Final = Contract(
+    Weather,
+    ("origin",),
+    "event_time",
+    "known_time",
+    on_breach="quarantine",
+    rules=(GUST_ABOVE_WIND, DEW_BELOW_TEMPERATURE),
+)
 PLANES: Final = Contract(Planes, ("tailnum",), "event_time", "known_time", on_breach="quarantine")
 AIRLINES: Final = Contract(Airlines, ("carrier",), "event_time", "known_time")
 ORIGIN_WEATHER: Final = Contract(OriginWeather, ("origin",), "event_time", "known_time")

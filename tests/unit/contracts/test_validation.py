@@ -9,8 +9,9 @@ import pytest
 from pandera.config import CONFIG
 
 from formats.errors import ContractError
+from platform_assets.contracts.failures import RULE
 from platform_assets.contracts.spec import Contract
-from platform_assets.contracts.validation import RULE, validate
+from platform_assets.contracts.validation import validate
 
 START = datetime(2013, 4, 1, tzinfo=UTC)
 Instant = Annotated[pl.Datetime, "us", "UTC"]

@@ -1,5 +1,6 @@
 """The documentation against the code: error codes, links, commands, and the guide's example."""
 
+import dataclasses
 import importlib.util
 import re
 import sys
@@ -110,6 +111,26 @@ def test_each_block_of_the_guide_compiles() -> None:
     assert blocks
     for number, block in enumerate(blocks):
         compile(block, f"first-model.md[{number}]", "exec")
+
+
+def test_the_contracts_of_their_page_are_sound(example: ModuleType) -> None:
+    """The page's code, after the guide's, whose names it goes on with."""
+    import platform_assets
+
+    shown = ("RowRule", "LastGood", "DefaultValue", "example")
+    names = {**vars(example), **{name: getattr(platform_assets, name) for name in shown}, "dataclasses": dataclasses}
+    names |= {"in_mph": None, "read_faster": example.read_arrivals}
+    for language, body in _FENCE.findall((ROOT / "docs" / "contracts.md").read_text()):
+        if language == "python":
+            names["FasterReadings"] = names.get("Readings")
+            exec(compile(body, "contracts.md", "exec"), names)  # noqa: S102 the page is the test's subject
+    readings = names["READINGS"]
+    assert readings.degradable == ("wind", "gust")
+    assert names["rows"].height == 200
+    team = dataclasses.replace(example.RAIL, raw_tables=(*example.RAIL.raw_tables, *names["tables"]))
+    assert (
+        dg.AssetKey(["rail", "readings_2"]) in example.team_definitions(team).resolve_asset_graph().get_all_asset_keys()
+    )
 
 
 def test_the_guides_example_builds(example: ModuleType) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from formats.errors import DeclarationError
 from formats.packed_features import columns_checksum, entity_key, unpack_row
+from platform_assets.contracts.outcomes import DefaultValue, LastGood
 from platform_assets.contracts.spec import Contract
 from platform_assets.features.online import newest_rows, packed
 from platform_assets.features.spec import Entity, FeatureView, RawTable, Source
@@ -102,6 +103,20 @@ def test_the_newest_row_is_of_the_latest_event_and_of_equal_ones_the_latest_know
         ),
     )
     assert sorted(found.select("runway", "wind").rows()) == [(4, 2.0), (22, 4.0)]
+
+
+def test_a_replaced_value_is_packed_with_its_mark() -> None:
+    contract = Contract(
+        Weather, KEYS, "event_time", "known_time", outcomes={"wind": LastGood(), "sky": DefaultValue("?")}
+    )
+    found = view(contract)
+    assert (found.degradable, found.served("aviation").packed) == (("wind",), ("wind", "gusty", "degraded:wind"))
+    good = rows(("JFK", 4, 2.5, "clear", None, 2, 3), ("JFK", 22, 1.0, "clear", True, 2, 3)).collect()
+    for mark, flag in (("sky,wind", 1.0), ("sky", 0.0), (None, 0.0)):
+        marked = good.with_columns(degraded=pl.lit(mark, pl.String))
+        value = next(iter(packed("aviation", found, marked)))[1]
+        values = unpack_row(value, columns_checksum(found.served("aviation").packed)).values
+        np.testing.assert_array_equal(values, np.array([2.5, np.nan, flag], np.float32))
 
 
 def test_numbers_are_packed_under_the_views_version_and_missing_ones_as_nan() -> None:

@@ -90,11 +90,13 @@ def test_the_whole_records_of_all_segments_are_read_in_order(tmp_path: Path) -> 
 
 
 def test_a_row_has_the_facts_and_the_contracts_columns() -> None:
-    frame = log_frame([record(0, features={"wind": None, "weekday": 1.0, "carrier": "UA", "else": 1.0})], CONTRACT)
+    frame = log_frame(
+        [record(0, degraded=("gust",), features={"wind": None, "weekday": 1.0, "carrier": "UA", "else": 1.0})], CONTRACT
+    )
     row = frame.row(0, named=True)
     assert (row["wind"], row["weekday"], row["carrier"], "else" in row) == (None, 1.0, "UA", False)
     assert (row["stale"], row["missing"], row["request"]) == ("wind,gust", "", '{"weekday":1,"carrier":"UA"}')
-    assert (row["asked_at"], row["probability"]) == (AT, 0.25)
+    assert (row["asked_at"], row["probability"], row["degraded"]) == (AT, 0.25, "gust")
 
 
 def test_no_records_make_a_frame_with_the_same_columns() -> None:

@@ -44,10 +44,10 @@ def test_a_full_row_is_recorded_as_asked_and_as_seen(model: Model) -> None:
 
 def test_a_row_by_key_is_recorded_with_its_keys_and_marks(model: Model) -> None:
     asked = {"distance": 1, "hour": 2, "carrier": "AA", "airport": "JFK", "tail": "N1"}
-    row = recorded(model, decode(model, asked), Marks(("wind",), ("wind",)))
+    row = recorded(model, decode(model, asked), Marks(("wind",), ("wind",), ("wind",)))
     assert row.request == asked | {"tail": None, "pressure": None}
     assert row.features["wind"] is None
-    assert (row.stale, row.missing) == (("wind",), ("wind",))
+    assert (row.stale, row.missing, row.degraded) == (("wind",), ("wind",), ("wind",))
 
 
 def test_tensors_are_recorded_as_features(model: Model) -> None:
