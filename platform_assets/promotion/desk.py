@@ -1,17 +1,18 @@
 """The authority's desk: key, verified ledger and its pointers, and the only way to write a signed entry."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from formats.clock import read_now
 from formats.errors import LedgerError, PromotionError
 from formats.home import Home
 from formats.signing import PrivateKey, PublicKey, key_id
+from platform_assets.promotion.evidence import examined
 from platform_assets.promotion.keys import create_key, load_key, public_keys, replace_key, signing_keys
-from platform_assets.promotion.pointers import Pointers, Token, project
+from platform_assets.promotion.pointers import Pointers, Token
 from resources.ledger import Draft, Entry, Head, Ledger, LedgerView
 from resources.ledger_places import anchor_stores, open_ledger
-from resources.ledger_verification import VerificationReport, verify_entries
+from resources.ledger_verification import VerificationReport
 
 Check = Callable[[Pointers], None]
 
@@ -60,9 +61,8 @@ class Desk:
         return entries
 
     def _examined(self, view: LedgerView) -> tuple[Pointers, Head]:
-        copies = [store.copy() for store in self._anchors]
-        seen: list[Entry] = []
-        report = verify_entries(_noting(view.entries(), seen), self.trusted, copies)
+        evidence = examined(view, self.trusted, self._anchors)
+        report = evidence.report
         if report.breaks:
             raise LedgerError(
                 "ledger-corrupt",
@@ -70,7 +70,7 @@ class Desk:
                 "run `roadbed ledger verify` for all findings, then restore the ledger and its anchors from one copy; a new "
                 "installation, or a new place for the anchor, is initialised with `roadbed up`",
             )
-        return project(seen, self.trusted), report.head
+        return evidence.pointers, report.head
 
 
 def initialise(home: Home) -> str:
@@ -132,9 +132,3 @@ def unmoved(endpoint: str, expected: Token) -> Check:
             )
 
     return check
-
-
-def _noting(entries: Iterator[Entry], seen: list[Entry]) -> Iterator[Entry]:
-    for entry in entries:
-        seen.append(entry)
-        yield entry
