@@ -10,6 +10,7 @@ from formats.errors import RoadbedError
 from platform_assets.cli import (
     advance,
     approve,
+    diff,
     down,
     enroll,
     explain,
@@ -35,6 +36,7 @@ COMMANDS: dict[str, Command | dict[str, Command]] = {
     "advance": advance.command,
     "explain": explain.command,
     "history": history.command,
+    "diff": diff.command,
     "enroll": enroll.command,
     "approve": approve.command,
     "reject": reject.command,

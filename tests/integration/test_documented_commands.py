@@ -216,6 +216,10 @@ PAGES_AS_RUN: dict[str, tuple[Step, ...]] = {
             {"ENDPOINT": "endpoint", "TIME": "present"},
         ),
         Step("roadbed history ENDPOINT --json", ('"state":"live"', '"whole":true'), {"ENDPOINT": "endpoint"}),
+        Step("roadbed diff A B", ("data", "gates", "equal"), {"A": "endpoint", "B": "live bundle"}),
+        Step(
+            "roadbed diff A B --json", ('"sections":{', '"training set digest"'), {"A": "endpoint", "B": "live bundle"}
+        ),
         Step(
             "roadbed rollback ENDPOINT --reason TEXT",
             ("barred   {third bundle}", "live     {second bundle}"),

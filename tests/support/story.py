@@ -1,5 +1,6 @@
 """What happens at an endpoint in the course of a week, for tests that tell it: a release, a refusal, another, and the way back."""
 
+import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from platform_assets.promotion.messages import Decide, Decided, Lift, Rollback, 
 from platform_assets.promotion.retreat import rollback
 from platform_assets.promotion.say import say
 from tests.support.people import AT, Person
-from tests.support.promotion_case import BETTER, ENDPOINT, GOOD, POOR, World, go_live, install_policy
+from tests.support.promotion_case import BETTER, ENDPOINT, GOOD, POOR, Handles, World, go_live, install_policy
 
 GATES = "gates: [{gate: metric_floor, minimum: 0.6, reason: it must rank}, {gate: latency_budget, p99_ms: 20}]"
 POLICY = f"""
@@ -79,3 +80,9 @@ class Story(World):
         go_live(self, moved.issued.release, moved.issued.bundle)
         self.pass_time(days=1)
         lift(Desk(self.home), Lift(bundle=self.second, reason="it was the network", actor="olga"))
+
+
+def copied(told: Handles, root: Path) -> Handles:
+    """The same installation in another folder, to be tampered with."""
+    shutil.copytree(told.home.root, root, dirs_exist_ok=True)
+    return Handles(root)

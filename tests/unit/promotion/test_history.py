@@ -1,6 +1,5 @@
 """Which release was live when, and why it ended: told from the ledger, and only from what it proves."""
 
-import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -17,8 +16,8 @@ from platform_assets.promotion.identity import load_identities
 from resources.ledger import Entry
 from tests.support.ledgers import tamper
 from tests.support.people import AT
-from tests.support.promotion_case import ENDPOINT, World
-from tests.support.story import REASON, Story
+from tests.support.promotion_case import ENDPOINT, Handles
+from tests.support.story import REASON, Story, copied
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
@@ -31,19 +30,16 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Story:
 
 
 @pytest.fixture
-def story(told: Story, tmp_path: Path) -> World:
+def story(told: Story, tmp_path: Path) -> Handles:
     """The same in a folder of its own, to be tampered with."""
-    shutil.copytree(told.home.root, tmp_path, dirs_exist_ok=True)
-    found = World.__new__(World)
-    found.home = type(told.home)(tmp_path)
-    return found
+    return copied(told, tmp_path)
 
 
-def history(world: World) -> History:
+def history(world: Handles) -> History:
     return history_of(evidence_of(world.home), load_identities(world.home), ENDPOINT)
 
 
-def at(world: World, instant: datetime) -> Moment:
+def at(world: Handles, instant: datetime) -> Moment:
     return moment(evidence_of(world.home), ENDPOINT, instant, Desk(world.home).now)
 
 
@@ -141,7 +137,7 @@ def _at(row: Entry, instant: datetime) -> Entry:
         "UPDATE entries SET body = replace(body, 'rollout', 'rollin') WHERE sequence = ?",
     ],
 )
-def test_an_edited_row_is_said_and_nothing_after_it_is_told(story: World, edit: str) -> None:
+def test_an_edited_row_is_said_and_nothing_after_it_is_told(story: Handles, edit: str) -> None:
     live = [row for row in story_rows(story) if row.inputs.get("state") == "live"][1]
     tamper(story.home.ledger, (edit, (live.sequence,)))
     found = history(story)
@@ -155,7 +151,7 @@ def test_an_edited_row_is_said_and_nothing_after_it_is_told(story: World, edit: 
 
 
 @pytest.mark.attack
-def test_a_cut_tail_is_said(story: World) -> None:
+def test_a_cut_tail_is_said(story: Handles) -> None:
     tamper(story.home.ledger, ("DELETE FROM entries WHERE sequence > 10", ()))
     found = history(story)
     assert not found.verified
@@ -165,9 +161,9 @@ def test_a_cut_tail_is_said(story: World) -> None:
 
 
 @pytest.mark.attack
-def test_a_forged_release_is_shown_as_such_and_changes_nothing(story: World) -> None:
+def test_a_forged_release_is_shown_as_such_and_changes_nothing(story: Handles) -> None:
     before = history(story)
-    Desk(story.home).ledger.append(
+    story.ledger.append(
         kind="release",
         subject=ENDPOINT,
         inputs={"state": "approved", "bundle": "sha256:mine", "cause": "mine"},
@@ -184,18 +180,18 @@ def test_a_forged_release_is_shown_as_such_and_changes_nothing(story: World) -> 
     assert at(story, AT).live is not None
 
 
-def test_words_of_a_person_who_left_are_the_authoritys_word_alone(story: World) -> None:
+def test_words_of_a_person_who_left_are_the_authoritys_word_alone(story: Handles) -> None:
     (story.home.authority / "identities.yaml").unlink()
     found = history(story)
     assert found.verified
     assert {remark.verified for remark in found.remarks if remark.what == "approve"} == {None}
 
 
-def story_rows(world: World) -> list[Entry]:
-    return list(Desk(world.home).ledger.entries("release"))
+def story_rows(world: Handles) -> list[Entry]:
+    return list(world.ledger.entries("release"))
 
 
-def test_a_later_day_changes_nothing_of_the_answer(story: World) -> None:
+def test_a_later_day_changes_nothing_of_the_answer(story: Handles) -> None:
     before = at(story, AT + DAY)
     advance_clock(story.home.clock, AT + 20 * DAY)
     assert at(story, AT + DAY) == before
