@@ -131,6 +131,8 @@ FACTS: dict[str, Callable[[Clone], str]] = {
     "third bundle": partial(_bundle, 2),
     "tomorrow": partial(_clock_after, 1),
     "present": partial(_clock_after, 0),
+    "live decision": lambda clone: pointers(installation_at(clone.home)).releases(ENDPOINT)[-1].approval.decision,
+    "policy of prod": lambda _: "platform_assets/promotion/policies/prod.yaml",
     "this process": lambda _: str(os.getpid()),
     "benchmark": lambda _: "road",
     "login": lambda _: getpass.getuser(),
@@ -220,6 +222,13 @@ PAGES_AS_RUN: dict[str, tuple[Step, ...]] = {
         Step(
             "roadbed diff A B --json", ('"sections":{', '"training set digest"'), {"A": "endpoint", "B": "live bundle"}
         ),
+        Step("roadbed replay DECISION", ("same     the verdict",), {"DECISION": "live decision"}),
+        Step("roadbed replay --policy FILE", ("1 promotions: 1 stands",), {"FILE": "policy of prod"}),
+        Step(
+            "roadbed replay --policy FILE --endpoint ENDPOINT",
+            ("1 promotions: 1 stands",),
+            {"FILE": "policy of prod", "ENDPOINT": "endpoint"},
+        ),
         Step(
             "roadbed rollback ENDPOINT --reason TEXT",
             ("barred   {third bundle}", "live     {second bundle}"),
@@ -307,6 +316,7 @@ NAMED = (
     "roadbed ledger create",
     "roadbed lift",
     "roadbed reject",
+    "roadbed replay",
     "roadbed rollback",
     "roadbed waive",
 )
