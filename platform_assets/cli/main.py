@@ -19,6 +19,7 @@ from platform_assets.cli import (
     lift,
     reject,
     replay,
+    report,
     rollback,
     status,
     up,
@@ -39,6 +40,7 @@ COMMANDS: dict[str, Command | dict[str, Command]] = {
     "history": history.command,
     "diff": diff.command,
     "replay": replay.command,
+    "report": report.command,
     "enroll": enroll.command,
     "approve": approve.command,
     "reject": reject.command,
@@ -62,13 +64,13 @@ def reporting(command: Command) -> Command:
         try:
             command(*arguments, **options)
         except RoadbedError as error:
-            report(error, Console(stderr=True, highlight=False, soft_wrap=True))
+            tell(error, Console(stderr=True, highlight=False, soft_wrap=True))
             raise typer.Exit(1) from error
 
     return run
 
 
-def report(error: RoadbedError, console: Console) -> None:
+def tell(error: RoadbedError, console: Console) -> None:
     """Print what happened, what to do next, and where to read on."""
     console.print(f"error    {error.message}", markup=False, style="red")
     console.print(f"next     {error.hint}", markup=False)

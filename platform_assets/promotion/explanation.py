@@ -31,14 +31,15 @@ class Link(msgspec.Struct, frozen=True):
     note: str = ""
 
 
-def explain(installation: Installation, subject: str) -> tuple[Link, ...]:
+def explain(installation: Installation, subject: str, state: Pointers | None = None) -> tuple[Link, ...]:
     """The chain behind a prediction id, an endpoint, a model, a bundle or release digest, or a table.
+
+    `state` are the pointers to tell it by, for those who have them; else they are read.
 
     Raises:
         DataError: nothing of that name is known.
     """
-    state = pointers(installation)
-    return tuple(_chain(installation, state, subject))
+    return tuple(_chain(installation, state or pointers(installation), subject))
 
 
 def _chain(installation: Installation, state: Pointers, subject: str) -> Iterator[Link]:

@@ -28,11 +28,14 @@ REASON = "boards <b>stood still</b>"
 class Story(World):
     """An installation whose policy asks for a reviewer, and what became of `first`, `poor` and `second` there, a day apart."""
 
+    policy = POLICY
+    word = "looked at it"
+
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         initialise(self.home)
         advance_clock(self.home.clock, AT)
-        install_policy(self.home, POLICY)
+        install_policy(self.home, self.policy)
         self.anna = Person(self.home, "anna", "reviewer")
         self.paula = Person(self.home, "paula", "platform")
         self.first = self.release(GOOD)
@@ -58,11 +61,11 @@ class Story(World):
         """A candidate that a reviewer approves and that goes live; its latency may need a waiver."""
         slow = {"measurements": {"latency_p99_ms": 30.0}} if waive else {}
         bundle = self.propose(weights, **slow)
-        times = {"at": self.now, "expires_at": self.now + timedelta(days=7)}
+        said = {"at": self.now, "expires_at": self.now + timedelta(days=7), "reason": self.word}
         if waive:
-            self.say(self.paula.says("waive", bundle, gate="latency_budget", **times))
+            self.say(self.paula.says("waive", bundle, gate="latency_budget", **said))
         assert self.decide(bundle).verdict == "waiting"
-        self.say(self.anna.says("approve", bundle, **times))
+        self.say(self.anna.says("approve", bundle, **said))
         issued = self.decide(bundle).issued
         assert issued is not None
         go_live(self, issued.release, bundle)
