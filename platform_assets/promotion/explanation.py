@@ -135,7 +135,7 @@ def _again(installation: Installation, record: PredictionRecord) -> float:
 
 
 def _release_chain(installation: Installation, state: Pointers, release: Release) -> Iterator[Link]:
-    yield _release_link(installation, release)
+    yield release_link(installation, release)
     decision = state.decision(release.approval.decision)
     gates = {r.name: f"{r.status}: {r.message}" for r in decision.results}
     facts = {
@@ -149,7 +149,8 @@ def _release_chain(installation: Installation, state: Pointers, release: Release
         yield from _candidate_chain(installation, candidate_of(entry))
 
 
-def _release_link(installation: Installation, release: Release) -> Link:
+def release_link(installation: Installation, release: Release) -> Link:
+    """A release, verified by its document."""
     approval = release.approval
     facts = {
         "endpoint": release.endpoint,

@@ -133,6 +133,7 @@ FACTS: dict[str, Callable[[Clone], str]] = {
     "present": partial(_clock_after, 0),
     "live decision": lambda clone: pointers(installation_at(clone.home)).releases(ENDPOINT)[-1].approval.decision,
     "policy of prod": lambda _: "platform_assets/promotion/policies/prod.yaml",
+    "report file": lambda _: "report.html",
     "this process": lambda _: str(os.getpid()),
     "benchmark": lambda _: "road",
     "login": lambda _: getpass.getuser(),
@@ -189,6 +190,23 @@ PAGES_AS_RUN: dict[str, tuple[Step, ...]] = {
         Step("make down", ("the state stays",)),
         Step("make up", ("start    code-rail", *PREDICTION)),
     ),
+    "docs/auditing.md": (
+        Step("roadbed ledger verify", ("whole    chain, signatures and anchor hold",)),
+        Step("roadbed history ENDPOINT", ("release 1: live", "verified"), {"ENDPOINT": "endpoint"}),
+        Step(
+            "roadbed history ENDPOINT --at TIME",
+            ("live     release 1: {live bundle}", "verified"),
+            {"ENDPOINT": "endpoint", "TIME": "present"},
+        ),
+        Step("roadbed replay DECISION", ("same     the verdict",), {"DECISION": "live decision"}),
+        Step("roadbed replay --policy FILE", ("1 promotions: 1 stands",), {"FILE": "policy of prod"}),
+        Step(
+            "roadbed report ENDPOINT --output FILE",
+            ("written  report.html",),
+            {"ENDPOINT": "endpoint", "FILE": "report file"},
+        ),
+        Step("roadbed explain SUBJECT", ("prediction {prediction}  verified", *CHAIN), {"SUBJECT": "prediction"}),
+    ),
     "docs/operating.md": (
         Step("make up", ("running  everything was started before", *PREDICTION)),
         Step("make down", ("stopped  code-rail", "the state stays in {whole home}")),
@@ -228,6 +246,11 @@ PAGES_AS_RUN: dict[str, tuple[Step, ...]] = {
             "roadbed replay --policy FILE --endpoint ENDPOINT",
             ("1 promotions: 1 stands",),
             {"FILE": "policy of prod", "ENDPOINT": "endpoint"},
+        ),
+        Step(
+            "roadbed report ENDPOINT --output FILE",
+            ("written  report.html",),
+            {"ENDPOINT": "endpoint", "FILE": "report file"},
         ),
         Step(
             "roadbed rollback ENDPOINT --reason TEXT",

@@ -3,14 +3,17 @@
 import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from formats.clock import advance_clock
+from platform_assets.promotion.candidate import Evaluation, record_evaluation
 from platform_assets.promotion.decide import decide
 from platform_assets.promotion.desk import Desk, initialise
 from platform_assets.promotion.lifecycle import lift
 from platform_assets.promotion.messages import Decide, Decided, Lift, Rollback, Say
 from platform_assets.promotion.retreat import rollback
 from platform_assets.promotion.say import say
+from resources.ledger import Entry
 from tests.support.people import AT, Person
 from tests.support.promotion_case import BETTER, ENDPOINT, GOOD, POOR, Handles, World, go_live, install_policy
 
@@ -70,6 +73,13 @@ class Story(World):
         assert issued is not None
         go_live(self, issued.release, bundle)
         return bundle
+
+    def record(self, bundle: str, **changes: Any) -> Entry:
+        """The candidate and its evaluation, as the pipeline leaves them."""
+        entry = super().record(bundle, **changes)
+        found = Evaluation(candidate=entry.id, bundle=bundle, champion=None, results=())
+        record_evaluation(self.ledger, found, actor="training", at=self.now)
+        return entry
 
     def say(self, envelope: bytes) -> None:
         say(Desk(self.home), Say(envelope=envelope.decode()))
