@@ -1,6 +1,7 @@
 """The answers on a real short road: history, difference, replay, report and audit of what the pipeline itself released."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from importlib import resources
 
 import dagster as dg
@@ -11,6 +12,7 @@ from formats.home import VARIABLE
 from platform_assets.monitoring.audit import AUDITED
 from platform_assets.promotion.difference import difference
 from platform_assets.promotion.evidence import Evidence, evidence_of
+from platform_assets.promotion.explanation import explain
 from platform_assets.promotion.history import history_of, moment
 from platform_assets.promotion.identity import load_identities
 from platform_assets.promotion.policy import parse_policy
@@ -89,6 +91,29 @@ def test_the_report_and_the_audit(road: SmallRoad, evidence: Evidence) -> None:
     assert "audited already" in str(tick(road, AUDIT))
     advance_clock(road.home.clock, NOW.replace(day=2))
     assert isinstance(tick(road, AUDIT), dg.RunRequest), "another day"
+
+
+def test_how_old_the_data_is_along_each_edge(road: SmallRoad) -> None:
+    advance_clock(road.home.clock, NOW + timedelta(days=9))
+    links = {link.what: link for link in explain(road.installation, STAGED) if link.what.startswith("age of ")}
+    inputs = ("carrier_record", "origin_congestion", "origin_weather", "outcomes", "schedule")
+    assert set(links) == {
+        "age of aviation/carrier_record from aviation/outcomes",
+        "age of aviation/origin_congestion from aviation/outcomes",
+        "age of aviation/origin_congestion from aviation/schedule",
+        "age of aviation/origin_weather from aviation/weather",
+        *(f"age of aviation/departure_delay/training_set from aviation/{name}" for name in inputs),
+        "age of aviation/departure_delay/model from aviation/departure_delay/training_set",
+        *(f"age of aviation/online_store from aviation/{view.name}" for view in TEAM.views),
+    }
+    weather = links["age of aviation/origin_weather from aviation/weather"]
+    assert weather.facts["newest"] == "2013-03-01T03:00:00+00:00"
+    assert weather.facts["age"] == "9.1 days"
+    assert weather.note == "OVER BUDGET by 2.1 days"
+    online = links["age of aviation/online_store from aviation/origin_weather"]
+    assert (online.facts["newest"], online.facts["budget"]) == ("2013-03-01T03:00:00+00:00", "6.0 hours")
+    model = links["age of aviation/departure_delay/model from aviation/departure_delay/training_set"]
+    assert (model.facts["age"], model.facts["budget"], model.note) == ("37.0 days", "92.0 days", "within its budget")
 
 
 @pytest.mark.slow

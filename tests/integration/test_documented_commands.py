@@ -224,7 +224,7 @@ PAGES_AS_RUN: dict[str, tuple[Step, ...]] = {
         Step("roadbed advance --days 1", ("the clock stands at {tomorrow}",)),
         Step("roadbed advance --to 2013-05-08", ("the clock stands at 2013-05-08T00:00:00+00:00",)),
         Step("roadbed explain SUBJECT", ("prediction {prediction}  verified", *CHAIN), {"SUBJECT": "prediction"}),
-        Step("roadbed explain SUBJECT", CHAIN, {"SUBJECT": "endpoint"}),
+        Step("roadbed explain SUBJECT", (*CHAIN, "age of aviation/online_store"), {"SUBJECT": "endpoint"}),
         Step("roadbed explain SUBJECT", CHAIN, {"SUBJECT": "model"}),
         Step("roadbed explain SUBJECT", CHAIN, {"SUBJECT": "live bundle"}),
         Step("roadbed explain SUBJECT", ("{table}",), {"SUBJECT": "table"}),
