@@ -12,6 +12,7 @@ from platform_assets.endpoints.rollback_job import rollback_job
 from platform_assets.features.assets import Assets, feature_view_assets, online_store_asset, raw_table_assets
 from platform_assets.features.sensors import arrivals
 from platform_assets.monitoring.assets import drift_asset, prediction_log_asset
+from platform_assets.monitoring.audit_asset import audit_asset, auditing
 from platform_assets.monitoring.sensors import retraining
 from platform_assets.monitoring.watch_sensors import endpoint_watch
 from platform_assets.promotion.assets import evaluation_asset
@@ -66,7 +67,7 @@ def _data_assets(team: Team) -> Assets:
 
 def _model_definitions(team: Team, model: Model) -> dg.Definitions:
     owner = team.owner
-    pairs = [step(owner, model) for step in (retraining, daily_predictions, prediction_log_ingestion)]
+    pairs = [step(owner, model) for step in (retraining, daily_predictions, prediction_log_ingestion, auditing)]
     pairs += [promotion(owner, model, environment) for environment in model.environments]
     watches = [endpoint_watch(owner, model, environment) for environment in model.environments]
     return dg.Definitions(
@@ -78,6 +79,7 @@ def _model_definitions(team: Team, model: Model) -> dg.Definitions:
             *(release_asset(owner, model, environment) for environment in model.environments),
             *(endpoint_asset(owner, model, environment) for environment in model.environments),
             *(rehearsal_asset(owner, model, environment) for environment in model.before(model.environment)),
+            *(audit_asset(owner, model, environment) for environment in model.environments),
             batch_predictions_asset(owner, model),
             prediction_log_asset(owner, model),
             drift_asset(owner, model),

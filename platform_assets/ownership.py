@@ -7,7 +7,8 @@ import dagster as dg
 
 from platform_assets.calendar import Calendar
 
-FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=7), warn_window=timedelta(days=2))
+FAIL_AFTER = timedelta(days=7)
+FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=FAIL_AFTER, warn_window=timedelta(days=2))
 
 
 @dataclass(frozen=True)

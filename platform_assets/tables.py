@@ -19,8 +19,9 @@ from platform_assets.contracts.validation import Verdict, validate
 from platform_assets.contracts.windows import is_over
 from platform_assets.materialized import Materialized
 from platform_assets.ownership import Owner
+from platform_assets.promotion.staleness import note_newest
 from resources.installation import Installation
-from resources.lake import WHOLE, Part
+from resources.lake import WHOLE, Part, TableRef
 
 DIGEST = "digest"
 
@@ -65,8 +66,9 @@ def store_table(
     frame: pl.LazyFrame,
     installation: Installation,
     metadata: Mapping[str, Any] | None = None,
+    sources: tuple[str, ...] = (),
 ) -> Materialized:
-    """Judge `frame`, set bad rows aside, and hand the good ones to the IO manager, split by day.
+    """Judge `frame`, set bad rows aside, and hand the good ones to the IO manager, split by day; `sources` are noted beside.
 
     The data version is the digest of the partition, or of the partitions' digests in a range run.
     """
@@ -74,6 +76,7 @@ def store_table(
     verdict = validate(context.asset_key.to_user_string(), frame, contract, part=part)
     parts = _split(context, verdict.good, part, contract)
     _set_aside(context, verdict, part, contract, installation)
+    _note_newest(context, parts, contract, installation, sources)
     ended = contract.until if is_over(contract, calendar, installation.clock.now()) else None
     return described(context, parts, metadata, [contract_result(context.asset_key, verdict, ended)])
 
@@ -119,6 +122,19 @@ def _split(
         )
     frames = {key: found.get((key,), frame.clear()) for key in wanted}
     return {key: Part(rows, table_digest(rows, contract.row_key)) for key, rows in frames.items()}
+
+
+def _note_newest(
+    context: dg.AssetExecutionContext,
+    parts: Mapping[str, Part],
+    contract: Contract,
+    installation: Installation,
+    sources: tuple[str, ...],
+) -> None:
+    last = max((key for key, part in parts.items() if part.frame.height), default=None)
+    if last is not None:
+        ref = TableRef(table_name(context.asset_key), last, parts[last].digest)
+        note_newest(installation.lake, ref, parts[last].frame, contract.event_time or contract.known_time, sources)
 
 
 def _set_aside(

@@ -30,13 +30,14 @@ def destination(present: datetime | None, to: str | None, days: int | None) -> d
     if (to is None) == (days is None):
         raise typer.BadParameter("give either --to or --days, for example `roadbed advance --days 1`")
     if to is not None:
-        return _parse(to)
+        return parse_instant(to)
     if present is None:
         raise typer.BadParameter("the clock shows wall time, which moves by itself; --to would start a replay")
     return present + timedelta(days=days or 0)
 
 
-def _parse(text: str) -> datetime:
+def parse_instant(text: str) -> datetime:
+    """The instant that `text` names, UTC unless it says otherwise. Raises typer.BadParameter if it names none."""
     try:
         instant = datetime.fromisoformat(text)
     except ValueError as error:

@@ -11,12 +11,16 @@ from platform_assets.cli import (
     advance,
     approve,
     contracts,
+    diff,
     down,
     enroll,
     explain,
+    history,
     ledger,
     lift,
     reject,
+    replay,
+    report,
     rollback,
     status,
     up,
@@ -34,6 +38,10 @@ COMMANDS: dict[str, Command | dict[str, Command]] = {
     "status": status.command,
     "advance": advance.command,
     "explain": explain.command,
+    "history": history.command,
+    "diff": diff.command,
+    "replay": replay.command,
+    "report": report.command,
     "enroll": enroll.command,
     "approve": approve.command,
     "reject": reject.command,
@@ -58,13 +66,13 @@ def reporting(command: Command) -> Command:
         try:
             command(*arguments, **options)
         except RoadbedError as error:
-            report(error, Console(stderr=True, highlight=False, soft_wrap=True))
+            tell(error, Console(stderr=True, highlight=False, soft_wrap=True))
             raise typer.Exit(1) from error
 
     return run
 
 
-def report(error: RoadbedError, console: Console) -> None:
+def tell(error: RoadbedError, console: Console) -> None:
     """Print what happened, what to do next, and where to read on."""
     console.print(f"error    {error.message}", markup=False, style="red")
     console.print(f"next     {error.hint}", markup=False)

@@ -48,7 +48,8 @@ def feature_view_assets(owner: Owner, view: FeatureView) -> Assets:
         start, end = requested_window(context, owner.calendar, installation)
         frame = view.compute(tables, start, end)
         lineage = {"dagster/column_lineage": _lineage(owner, view)}
-        return store_table(context, owner.calendar, view.contract, frame, installation, lineage)
+        sources = tuple(f"{owner.team}/{source.table.name}" for source in view.sources)
+        return store_table(context, owner.calendar, view.contract, frame, installation, lineage, sources)
 
     description = f"{view.description}\n\nEntity: {view.entity.name}. Time to live: {view.time_to_live}."
     ins = {source.table.name: _source_in(owner, source) for source in view.sources}

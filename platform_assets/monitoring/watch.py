@@ -9,6 +9,7 @@ from platform_assets.promotion.live import pointers
 from platform_assets.promotion.records import Release
 from resources.experiment_tracking import ExperimentTracking
 from resources.installation import Installation
+from resources.ledger import VerificationReport
 from resources.model_registry import Alias, ModelRegistry
 
 _TIMEOUT_SECONDS = 3.0
@@ -46,9 +47,13 @@ def heal_registry(installation: Installation, tracking: ExperimentTracking, endp
 def watch_ledger(installation: Installation) -> Finding:
     """Whether the ledger's chain, signatures and anchors hold; what keeps it from being read is a finding as well."""
     try:
-        report = examine(installation.home)
+        return ledger_finding(examine(installation.home))
     except RoadbedError as error:
         return Finding(False, error.message)
+
+
+def ledger_finding(report: VerificationReport) -> Finding:
+    """A verification in a sentence."""
     if report.findings:
         return Finding(False, report.findings[0].message)
     return Finding(True, f"{report.rows} entries, chained, and the anchor holds")

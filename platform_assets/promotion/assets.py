@@ -1,5 +1,6 @@
 """The evaluation with its gates: what was measured of a candidate, and whether it may ask for a release."""
 
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -138,6 +139,7 @@ def _candidate(
         dagster_run=context.run_id,
         mlflow_run=training.mlflow_run,
         gates=model.gates,
+        max_age_days=model.retraining.max_age / timedelta(days=1),
     )
 
 

@@ -1,12 +1,17 @@
 """Gates with a bound on a number: recorded measurements, rehearsals, and the size of the payload."""
 
+from collections.abc import Callable, Mapping
 from math import isfinite
+from typing import Any, Protocol
 
 from formats.errors import DataError
+from platform_assets.promotion.candidate import Candidate
 from platform_assets.promotion.case import PromotionCase
+from platform_assets.promotion.rehearsal import Rehearsal
 from platform_assets.promotion.results import attested, bounded, result
 from platform_assets.promotion.spec import (
     FrameworkParity,
+    Gate,
     GateResult,
     LatencyBudget,
     MemoryBudget,
@@ -21,7 +26,23 @@ TEAM = "team."
 _MIB = 1 << 20
 
 
-def framework_parity(case: PromotionCase, gate: FrameworkParity) -> GateResult:
+class Recorded(Protocol):
+    """What the gates on records look at: a part of the case, which is all in the ledger."""
+
+    @property
+    def candidate(self) -> Candidate:
+        """What was built, with its measurements."""
+
+    @property
+    def rehearsal(self) -> Rehearsal | None:
+        """How it did in the environment before."""
+
+    @property
+    def champion_rehearsal(self) -> Rehearsal | None:
+        """How the live model did there."""
+
+
+def framework_parity(case: Recorded, gate: FrameworkParity) -> GateResult:
     """The recorded difference between ONNX and framework is within the tolerance, and rows were compared at all."""
     rows, worst = _positive(case, "parity_rows"), _positive(case, "parity_max_difference")
     if rows < 1:
@@ -30,14 +51,14 @@ def framework_parity(case: PromotionCase, gate: FrameworkParity) -> GateResult:
     return attested(bounded(gate, worst, gate.tolerance, message, most=True))
 
 
-def latency_budget(case: PromotionCase, gate: LatencyBudget) -> GateResult:
+def latency_budget(case: Recorded, gate: LatencyBudget) -> GateResult:
     """The recorded p99 is within the budget."""
     p99 = _positive(case, "latency_p99_ms")
     message = f"p99 of one row was {p99:.3g} ms; {gate.p99_ms:g} ms are allowed"
     return attested(bounded(gate, p99, gate.p99_ms, message, most=True))
 
 
-def memory_budget(case: PromotionCase, gate: MemoryBudget) -> GateResult:
+def memory_budget(case: Recorded, gate: MemoryBudget) -> GateResult:
     """The recorded growth of resident memory is within the budget."""
     grown = _positive(case, "memory_bytes")
     message = f"loading and answering took {grown / _MIB:.1f} MiB; {gate.maximum_bytes / _MIB:.1f} MiB are allowed"
@@ -50,7 +71,7 @@ def size_budget(case: PromotionCase, gate: SizeBudget) -> GateResult:
     return bounded(gate, case.model.size, gate.maximum_bytes, message, most=True)
 
 
-def team_measured(case: PromotionCase, gate: TeamMeasured) -> GateResult:
+def team_measured(case: Recorded, gate: TeamMeasured) -> GateResult:
     """The recorded value is within the bounds; `threshold` is the nearer one."""
     value = _measured(case, f"{TEAM}{gate.measurement}")
     bounds = [(gate.minimum, False), (gate.maximum, True)]
@@ -61,14 +82,14 @@ def team_measured(case: PromotionCase, gate: TeamMeasured) -> GateResult:
     return attested(bounded(gate, value, bound, message, most=most))
 
 
-def _positive(case: PromotionCase, name: str) -> float:
+def _positive(case: Recorded, name: str) -> float:
     value = _measured(case, name)
     if value < 0:
         raise _unusable(name, value)
     return value
 
 
-def _measured(case: PromotionCase, name: str) -> float:
+def _measured(case: Recorded, name: str) -> float:
     value = case.candidate.measurements.get(name)
     if value is None or not isfinite(value):
         raise _unusable(name, value)
@@ -83,7 +104,7 @@ def _unusable(name: str, value: float | None) -> DataError:
     )
 
 
-def rehearsed(case: PromotionCase, gate: Rehearsed) -> GateResult:
+def rehearsed(case: Recorded, gate: Rehearsed) -> GateResult:
     """Whether the candidate's rehearsal is as good as the gate asks for."""
     found, champion = case.rehearsal, case.champion_rehearsal
     if found is None:
@@ -101,3 +122,13 @@ def rehearsed(case: PromotionCase, gate: Rehearsed) -> GateResult:
         f"{told}; p99 is {found.p99_ms:.1f} ms; the median is {ratio:.2f} of the champion's, at most {gate.regression}"
     )
     return attested(bounded(gate, ratio, gate.regression, message, most=True))
+
+
+# These need nothing but records, so they can be judged again long after bundle and data are gone.
+ON_RECORD: Mapping[type[Gate], Callable[[Recorded, Any], GateResult]] = {
+    FrameworkParity: framework_parity,
+    LatencyBudget: latency_budget,
+    MemoryBudget: memory_budget,
+    TeamMeasured: team_measured,
+    Rehearsed: rehearsed,
+}

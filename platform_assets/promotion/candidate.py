@@ -45,7 +45,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     `partition` is the training cutoff's key ("2013-03-01": trained on rows up to the end of March), `cutoff` the same as an instant
     (2013-04-01T00:00Z). Rows of the evaluation set have `time_column` in [judged_from, judged_until). `measurements` hold what is
     attested: `parity_max_difference` (of probabilities), `parity_rows`, `latency_p99_ms`, `memory_bytes`, the figures, and what the
-    team measured (`team.<name>`). `attestations` are the digests of the documents beside the bundle that the gates read.
+    team measured (`team.<name>`). `attestations` are the digests of the documents beside the bundle that the gates read. After
+    `max_age_days` from the cutoff the model counts as old.
     """
 
     model: str
@@ -65,6 +66,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     dagster_run: str | None = None
     mlflow_run: str | None = None
     gates: tuple[AnyGate, ...] = ()
+    max_age_days: float | None = None
 
     @property
     def authors(self) -> tuple[str, ...]:

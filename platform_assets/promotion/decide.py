@@ -7,8 +7,9 @@ from formats.failpoints import failpoint
 from platform_assets.promotion.candidate import newest_candidate
 from platform_assets.promotion.desk import Desk, unmoved
 from platform_assets.promotion.force import policy_in_force
+from platform_assets.promotion.identity import load_identities
 from platform_assets.promotion.issue import Grounds, hand_out, issue, model_of, refuse_barred
-from platform_assets.promotion.judgement import Matter, judged, weigh
+from platform_assets.promotion.judgement import Bench, Matter, judged, weigh
 from platform_assets.promotion.messages import Decide, Decided
 from platform_assets.promotion.pointers import Pointers
 from platform_assets.promotion.records import Release
@@ -31,8 +32,8 @@ def decide(desk: Desk, request: Decide) -> Decided:
     refuse_barred(desk.pointers, request.bundle)
     entry = _candidate(desk, request.bundle, model)
     policy, notes = policy_in_force(desk, request.environment)
-    token = desk.pointers.token(request.endpoint)
-    matter = weigh(desk, request, entry, policy, token, notes)
+    matter = weigh(Bench(desk.evidence, load_identities(desk.home), desk.now), request, entry, policy, notes)
+    token = matter.token
     identity = _decided(desk, matter)
     failpoint("authority.after_decision")
     decision = desk.pointers.decision(identity)
@@ -81,7 +82,7 @@ def _refuse_new_words(pointers: Pointers, matter: Matter) -> None:
 
 
 def _candidate(desk: Desk, bundle: str, model: str) -> Entry:
-    entry = newest_candidate(desk.ledger, bundle, model)
+    entry = newest_candidate(desk.evidence.ledger, bundle, model)
     if entry is None:
         raise PromotionError(
             "candidate-refused",

@@ -1,23 +1,24 @@
 """The authority's desk: key, verified ledger and its pointers, and the only way to write a signed entry."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from formats.clock import read_now
 from formats.errors import LedgerError, PromotionError
 from formats.home import Home
 from formats.signing import PrivateKey, PublicKey, key_id
+from platform_assets.promotion.evidence import Evidence, examined
 from platform_assets.promotion.keys import create_key, load_key, public_keys, replace_key, signing_keys
 from platform_assets.promotion.pointers import Pointers, Token
 from resources.ledger import Draft, Entry, Head, Ledger, LedgerView
 from resources.ledger_places import anchor_stores, open_ledger
-from resources.ledger_verification import VerificationReport, verify_entries
+from resources.ledger_verification import VerificationReport
 
 Check = Callable[[Pointers], None]
 
 
 class Desk:
-    """What one request works with. `pointers` are those of the whole ledger, verified against every anchor.
+    """What one request works with. `evidence` is the whole ledger, verified against every anchor.
 
     Raises:
         PromotionError: the key is not to be had.
@@ -30,7 +31,12 @@ class Desk:
         self._anchors = anchor_stores(home)
         self._key = load_key(home)
         self.trusted: tuple[PublicKey, ...] = signing_keys(home, self._key)
-        self.pointers, self._head = self._examined(self.ledger)
+        self.evidence = self._examined(self.ledger)
+
+    @property
+    def pointers(self) -> Pointers:
+        """Champion, states and bars of the rows that were verified last."""
+        return self.evidence.pointers
 
     @property
     def now(self) -> datetime:
@@ -49,20 +55,19 @@ class Desk:
         """
 
         def guard(view: LedgerView) -> None:
-            check(self.pointers if view.head() == self._head else self._examined(view)[0])
+            check(self.pointers if view.head() == self.evidence.report.head else self._examined(view).pointers)
 
         at = self.now
         entries = self.ledger.append_all(drafts, actor=actor, at=at, key=self._key, guard=guard, trusted=self.trusted)
         head = Head(entries[-1].sequence, entries[-1].hash)
         for store in self._anchors:
             store.write(head, self._key, at, self.trusted)
-        self.pointers, self._head = self._examined(self.ledger)
+        self.evidence = self._examined(self.ledger)
         return entries
 
-    def _examined(self, view: LedgerView) -> tuple[Pointers, Head]:
-        copies = [store.copy() for store in self._anchors]
-        seen: list[Entry] = []
-        report = verify_entries(_noting(view.entries(), seen), self.trusted, copies)
+    def _examined(self, view: LedgerView) -> Evidence:
+        evidence = examined(view, self.trusted, self._anchors)
+        report = evidence.report
         if report.breaks:
             raise LedgerError(
                 "ledger-corrupt",
@@ -70,7 +75,7 @@ class Desk:
                 "run `roadbed ledger verify` for all findings, then restore the ledger and its anchors from one copy; a new "
                 "installation, or a new place for the anchor, is initialised with `roadbed up`",
             )
-        return Pointers(seen, self.trusted), report.head
+        return evidence
 
 
 def initialise(home: Home) -> str:
@@ -132,9 +137,3 @@ def unmoved(endpoint: str, expected: Token) -> Check:
             )
 
     return check
-
-
-def _noting(entries: Iterator[Entry], seen: list[Entry]) -> Iterator[Entry]:
-    for entry in entries:
-        seen.append(entry)
-        yield entry

@@ -17,6 +17,7 @@ from platform_assets.promotion.keys import trusted_keys
 from platform_assets.promotion.live import pointers
 from platform_assets.promotion.pointers import Pointers
 from platform_assets.promotion.records import Release
+from platform_assets.promotion.staleness import Edge, ages
 from resources.installation import Installation
 
 _TOLERANCE = 1e-5
@@ -32,14 +33,15 @@ class Link(msgspec.Struct, frozen=True):
     note: str = ""
 
 
-def explain(installation: Installation, subject: str) -> tuple[Link, ...]:
+def explain(installation: Installation, subject: str, state: Pointers | None = None) -> tuple[Link, ...]:
     """The chain behind a prediction id, an endpoint, a model, a bundle or release digest, or a table.
+
+    `state` are the pointers to tell it by, for those who have them; else they are read.
 
     Raises:
         DataError: nothing of that name is known.
     """
-    state = pointers(installation)
-    return tuple(_chain(installation, state, subject))
+    return tuple(_chain(installation, state or pointers(installation), subject))
 
 
 def _chain(installation: Installation, state: Pointers, subject: str) -> Iterator[Link]:
@@ -48,6 +50,8 @@ def _chain(installation: Installation, state: Pointers, subject: str) -> Iterato
         yield from _release_chain(installation, state, state.release(record.release))
     elif (release := _release(state, subject)) is not None:
         yield from _release_chain(installation, state, release)
+        if subject.endswith("/endpoint"):
+            yield from _age_links(installation, state, release)
     elif (candidate := _candidate(installation, subject)) is not None:
         yield from _candidate_chain(installation, candidate)
     elif installation.lake.digests(subject):
@@ -136,7 +140,7 @@ def _again(installation: Installation, record: PredictionRecord) -> float:
 
 
 def _release_chain(installation: Installation, state: Pointers, release: Release) -> Iterator[Link]:
-    yield _release_link(installation, release)
+    yield release_link(installation, release)
     decision = state.decision(release.approval.decision)
     gates = {r.name: f"{r.status}: {r.message}" for r in decision.results}
     facts = {
@@ -150,7 +154,8 @@ def _release_chain(installation: Installation, state: Pointers, release: Release
         yield from _candidate_chain(installation, candidate_of(entry))
 
 
-def _release_link(installation: Installation, release: Release) -> Link:
+def release_link(installation: Installation, release: Release) -> Link:
+    """A release, verified by its document."""
     approval = release.approval
     facts = {
         "endpoint": release.endpoint,
@@ -180,6 +185,36 @@ def _candidate_chain(installation: Installation, candidate: Candidate) -> Iterat
     facts = {"commit": commit, "code": print_.code, "lock": print_.lock, "hardware": print_.hardware}
     runs = {"dagster run": candidate.dagster_run or "none", "mlflow run": candidate.mlflow_run or "none"}
     yield Link("code", {**facts, "seed": str(print_.seed), "threads": str(print_.threads), **runs})
+
+
+def _age_links(installation: Installation, state: Pointers, release: Release) -> Iterator[Link]:
+    """How old the data behind the release is by now, edge by edge."""
+    entry = installation.ledger.get(state.decision(release.approval.decision).candidate)
+    for edge in ages(installation, candidate_of(entry)) if entry is not None else ():
+        yield Link(f"age of {edge.target} from {edge.source}", dict(_age_facts(edge)), None, _age_note(edge))
+
+
+def _age_facts(edge: Edge) -> Iterator[tuple[str, str]]:
+    if edge.newest is not None and edge.age is not None:
+        yield "newest", _time(edge.newest)
+        yield "age", _span(edge.age)
+    if edge.behind is not None:
+        yield f"behind {edge.source}", _span(edge.behind)
+    if edge.budget is not None:
+        yield "budget", _span(edge.budget)
+
+
+def _age_note(edge: Edge) -> str:
+    if edge.age is None:
+        return f"unknown: {edge.why}"
+    if edge.budget is None:
+        return ""
+    return f"OVER BUDGET by {_span(edge.age - edge.budget)}" if edge.over else "within its budget"
+
+
+def _span(seconds: float) -> str:
+    hours = seconds / 3600
+    return f"{hours:.1f} hours" if abs(hours) < 48 else f"{hours / 24:.1f} days"
 
 
 def _bundle_link(installation: Installation, candidate: Candidate) -> Link:

@@ -1,17 +1,10 @@
 """Evaluation: declared gates over a case. The same function gives the UI its checks and the authority its decision."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from platform_assets.promotion import spec
-from platform_assets.promotion.budgets import (
-    framework_parity,
-    latency_budget,
-    memory_budget,
-    rehearsed,
-    size_budget,
-    team_measured,
-)
+from platform_assets.promotion.budgets import ON_RECORD, Recorded, size_budget
 from platform_assets.promotion.card import card_complete
 from platform_assets.promotion.case import PromotionCase
 from platform_assets.promotion.comparisons import (
@@ -32,6 +25,8 @@ from platform_assets.promotion.serving_path import serving_skew
 from platform_assets.promotion.slicing import slice_gap, worst_slice
 from platform_assets.promotion.spec import AnyGate, Gate, GateResult
 
+Case = TypeVar("Case")
+
 JUDGES: Mapping[type[Gate], Callable[[PromotionCase, Any], GateResult]] = {
     spec.MetricFloor: metric_floor,
     spec.MetricCeiling: metric_ceiling,
@@ -45,26 +40,28 @@ JUDGES: Mapping[type[Gate], Callable[[PromotionCase, Any], GateResult]] = {
     spec.Robust: robust,
     spec.ServingSkew: serving_skew,
     spec.SizeBudget: size_budget,
-    spec.FrameworkParity: framework_parity,
-    spec.LatencyBudget: latency_budget,
-    spec.MemoryBudget: memory_budget,
-    spec.TeamMeasured: team_measured,
     spec.ProvenanceComplete: provenance_complete,
     spec.NoLeakage: no_leakage,
     spec.DriftAgainstServed: drift_against_served,
     spec.DependenciesScanned: dependencies_scanned,
     spec.CardComplete: card_complete,
-    spec.Rehearsed: rehearsed,
+    **ON_RECORD,
 }
 
 
 def evaluate(case: PromotionCase, gates: Iterable[AnyGate]) -> tuple[GateResult, ...]:
     """The result of each gate, in order. A gate that cannot evaluate has failed, and says why."""
-    return tuple(_evaluate(case, gate) for gate in gates)
+    return tuple(_guarded(JUDGES[type(gate)], case, gate) for gate in gates)
 
 
-def _evaluate(case: PromotionCase, gate: AnyGate) -> GateResult:
+def evaluate_record(record: Recorded, gate: AnyGate) -> GateResult | None:
+    """The result of a gate that needs nothing but records; None of any other gate."""
+    judge = ON_RECORD.get(type(gate))
+    return None if judge is None else _guarded(judge, record, gate)
+
+
+def _guarded(judge: Callable[[Case, Any], GateResult], case: Case, gate: AnyGate) -> GateResult:
     try:
-        return JUDGES[type(gate)](case, gate)
+        return judge(case, gate)
     except Exception as error:  # noqa: BLE001 - whatever a judge stumbles over fails its gate; the other gates are judged
         return result(gate, "failed", f"the gate could not be evaluated: {type(error).__name__}: {error}")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from formats.contract import Column
+from platform_assets.promotion.candidate import Candidate
 from platform_assets.promotion.case import PromotionCase
 from platform_assets.promotion.inference import Tensor
 from platform_assets.promotion.leakage import overlap_findings, time_findings
@@ -27,7 +28,11 @@ def signature_equals_contract(case: PromotionCase, gate: SignatureEqualsContract
 
 def provenance_complete(case: PromotionCase, gate: ProvenanceComplete) -> GateResult:
     """All gaps in what is on record, and all overlaps in time or rows between training and hold-out."""
-    failures = [*_record_findings(case, gate), *time_findings(case), *overlap_findings(case, case.candidate.key)]
+    failures = [
+        *record_findings(case.candidate, clean=gate.require_clean),
+        *time_findings(case),
+        *overlap_findings(case, case.candidate.key),
+    ]
     return listed(
         gate, failures, f"built from {case.candidate.fingerprint.digest[:19]}, judged on rows after the cutoff only"
     )
@@ -67,8 +72,9 @@ def _fits(dtype: pl.DataType, column: Column) -> bool:
     return dtype.is_numeric() if column.type == "float" else dtype.is_integer()
 
 
-def _record_findings(case: PromotionCase, gate: ProvenanceComplete) -> Iterator[Finding]:
-    candidate, fingerprint = case.candidate, case.candidate.fingerprint
+def record_findings(candidate: Candidate, *, clean: bool) -> Iterator[Finding]:
+    """What is not on record about how the candidate was built; `clean` asks for a commit without changes beside it."""
+    fingerprint = candidate.fingerprint
     recorded = {"code": fingerprint.code, "lock": fingerprint.lock, "hardware": fingerprint.hardware}
     recorded |= {"Dagster run": candidate.dagster_run or "", "MLflow run": candidate.mlflow_run or ""}
     for name, value in recorded.items():
@@ -76,7 +82,7 @@ def _record_findings(case: PromotionCase, gate: ProvenanceComplete) -> Iterator[
             yield finding(name, "not recorded", "its digest or id")
     if fingerprint.threads < 1:
         yield finding("threads", fingerprint.threads, "at least 1")
-    if gate.require_clean and (fingerprint.dirty is not False or fingerprint.commit is None):
+    if clean and (fingerprint.dirty is not False or fingerprint.commit is None):
         yield finding("checkout", "changed or unknown", "a commit without uncommitted changes")
 
 

@@ -1,8 +1,10 @@
 """What a decision rests on, and the verdict: gates computed anew from digests, then people's words, freezes and environments.
 
-The champion that a candidate is compared with is the one of the ledger's signed entries, never one that the candidate names.
+The champion that a candidate is compared with is the one of the ledger's signed entries, never one that the candidate names. All
+that is weighed comes from rows that were verified, so it can be weighed again from the same rows (replay.py).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -12,21 +14,30 @@ import msgspec
 from platform_assets.promotion.candidate import Candidate, candidate_of
 from platform_assets.promotion.case import load_case
 from platform_assets.promotion.desk import Desk
+from platform_assets.promotion.evidence import Evidence
 from platform_assets.promotion.gates import evaluate
-from platform_assets.promotion.identity import load_identities
 from platform_assets.promotion.issue import model_of
 from platform_assets.promotion.messages import Decide
 from platform_assets.promotion.pointers import Token
 from platform_assets.promotion.policy import Policy
 from platform_assets.promotion.records import Decision, Release
 from platform_assets.promotion.rehearsal import Rehearsal, newest_rehearsal
-from platform_assets.promotion.spec import GateResult, Origin
-from platform_assets.promotion.standing import Standing, missing_approvals, standing, waived
+from platform_assets.promotion.spec import AnyGate, GateResult, Origin
+from platform_assets.promotion.standing import Standing, Vouching, missing_approvals, standing, waived
 from resources.bundle_store import FileBundleStore
 from resources.lake import DeltaLake
 from resources.ledger import Entry
 
 Verdict = Literal["approved", "refused", "waiting"]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a matter is weighed on: the ledger's proven rows, who vouches for people's words, and the time."""
+
+    evidence: Evidence
+    vouching: Vouching
+    now: datetime
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,7 @@ class Matter:
     staged: Release | None
     rehearsed: tuple[str, Rehearsal] | None
     now: datetime
+    after_row: int
     notes: tuple[str, ...] = ()
 
     @property
@@ -64,29 +76,34 @@ class Matter:
         }
 
 
-def weigh(desk: Desk, request: Decide, entry: Entry, policy: Policy, token: Token, notes: tuple[str, ...]) -> Matter:
-    """The matter as it stands now."""
-    candidate, now = candidate_of(entry), desk.now
-    said = desk.pointers.statements(request.bundle, request.endpoint)
+def weigh(bench: Bench, request: Decide, entry: Entry, policy: Policy, notes: tuple[str, ...] = ()) -> Matter:
+    """The matter as it stands on the bench."""
+    candidate, pointers = candidate_of(entry), bench.evidence.pointers
+    said = pointers.statements(request.bundle, request.endpoint)
     model = model_of(request.endpoint, request.environment)
     return Matter(
         request=request,
         entry=entry,
         candidate=candidate,
         policy=policy,
-        token=token,
-        words=standing(said, load_identities(desk.home), candidate.authors, policy, now),
+        token=pointers.token(request.endpoint),
+        words=standing(said, bench.vouching, candidate.authors, policy, bench.now),
         spoken=len(said),
-        staged=None if policy.after is None else desk.pointers.was_live(request.bundle, model, policy.after),
-        rehearsed=_rehearsed(desk, request.bundle, model, policy),
-        now=now,
+        staged=None if policy.after is None else pointers.was_live(request.bundle, model, policy.after),
+        rehearsed=rehearsed_before(bench.evidence, request.bundle, model, policy),
+        now=bench.now,
+        after_row=bench.evidence.ledger.head().sequence,
         notes=notes,
     )
 
 
 def judged(desk: Desk, matter: Matter) -> Decision:
     """The verdict on a matter. Raises IntegrityError or DataError when what the candidate names by digest is damaged."""
-    results = _results(desk, matter)
+    return concluded(matter, _results(desk, matter))
+
+
+def concluded(matter: Matter, results: tuple[GateResult, ...]) -> Decision:
+    """The verdict that follows from the gates' results."""
     excused = waived(results, matter.words.waivers)
     reasons, missing = (*_faults(results, {w.gate for w in excused}), *_rejections(matter)), tuple(_missing(matter))
     freeze = matter.policy.frozen(matter.now)
@@ -108,7 +125,27 @@ def judged(desk: Desk, matter: Matter) -> Decision:
         approvals=tuple(given.entry for given in matter.words.approvals),
         waived=excused,
         notes=matter.notes,
+        weighed_at=matter.now,
+        weighed_after=matter.after_row,
     )
+
+
+def declared_gates(candidate: Candidate, policy: Policy) -> tuple[AnyGate, ...]:
+    """The team's gates that the policy asks for beside its own."""
+    declared = candidate.gates if policy.declared_gates else ()
+    return tuple(gate for gate in declared if gate not in policy.gates)
+
+
+def rehearsed_before(evidence: Evidence, bundle: str, model: str, policy: Policy) -> tuple[str, Rehearsal] | None:
+    """How `bundle` did in the environment that the policy asks it to come through, and the entry that says so."""
+    if policy.after is None:
+        return None
+    return newest_rehearsal(evidence.ledger, bundle, f"{model}/{policy.after}/endpoint")
+
+
+def originated(origin: Origin, results: Iterable[GateResult]) -> tuple[GateResult, ...]:
+    """The results as those of gates that `origin` asked for."""
+    return tuple(msgspec.structs.replace(found, origin=origin) for found in results)
 
 
 def _results(desk: Desk, matter: Matter) -> tuple[GateResult, ...]:
@@ -117,21 +154,11 @@ def _results(desk: Desk, matter: Matter) -> tuple[GateResult, ...]:
     case.require()
     if matter.rehearsed is not None:
         case.rehearsal = matter.rehearsed[1]
-    if champion is not None and (before := _rehearsed(desk, champion.bundle, matter.candidate.model, matter.policy)):
+    model, policy = matter.candidate.model, matter.policy
+    if champion is not None and (before := rehearsed_before(desk.evidence, champion.bundle, model, policy)):
         case.champion_rehearsal = before[1]
-    declared = matter.candidate.gates if matter.policy.declared_gates else ()
-    own = [gate for gate in declared if gate not in matter.policy.gates]
-    return (*_from("policy", evaluate(case, matter.policy.gates)), *_from("declared", evaluate(case, own)))
-
-
-def _rehearsed(desk: Desk, bundle: str, model: str, policy: Policy) -> tuple[str, Rehearsal] | None:
-    if policy.after is None:
-        return None
-    return newest_rehearsal(desk.ledger, bundle, f"{model}/{policy.after}/endpoint")
-
-
-def _from(origin: Origin, results: tuple[GateResult, ...]) -> tuple[GateResult, ...]:
-    return tuple(msgspec.structs.replace(found, origin=origin) for found in results)
+    own = declared_gates(matter.candidate, policy)
+    return (*originated("policy", evaluate(case, policy.gates)), *originated("declared", evaluate(case, own)))
 
 
 def _verdict(reasons: tuple[str, ...], missing: tuple[str, ...]) -> Verdict:

@@ -2,14 +2,14 @@
 
 from formats.errors import ReleaseError
 from platform_assets.promotion.keys import trusted_keys
-from platform_assets.promotion.pointers import Pointers
+from platform_assets.promotion.pointers import Pointers, signed_by
 from platform_assets.promotion.records import Release
 from resources.installation import Installation
 
 
 def pointers(installation: Installation) -> Pointers:
     """Champion, states and bars as of now."""
-    return Pointers(installation.ledger.entries(), trusted_keys(installation.home))
+    return Pointers(installation.ledger.entries(), signed_by(trusted_keys(installation.home)))
 
 
 def find_live_release(installation: Installation, endpoint: str) -> Release | None:

@@ -3,7 +3,7 @@
 Only rows that the authority signed count. Others of its kinds are ignored and listed in `ignored`, so that an attempt is seen.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
@@ -27,11 +27,24 @@ class Token(NamedTuple):
     sequence: int
 
 
-class Pointers:
-    """The state of all releases that `entries`, in order of sequence, amount to for who trusts these keys."""
+class Reached(NamedTuple):
+    """A release entered `state` by the ledger's `entry`: its own, or that of the release that took its place."""
 
-    def __init__(self, entries: Iterable[Entry], trusted: tuple[PublicKey, ...]) -> None:
+    state: State
+    entry: Entry
+
+
+def signed_by(trusted: tuple[PublicKey, ...]) -> Callable[[Entry], bool]:
+    """Whether the authority wrote an entry, for who trusts these keys."""
+    return lambda entry: authentic(entry, trusted)
+
+
+class Pointers:
+    """The state of all releases that `entries`, in order of sequence, amount to; `genuine` tells which the authority wrote."""
+
+    def __init__(self, entries: Iterable[Entry], genuine: Callable[[Entry], bool]) -> None:
         self._releases: dict[str, Release] = {}
+        self._lives: dict[str, list[Reached]] = {}
         self._bars: dict[str, str] = {}
         self._decisions: dict[str, Decision] = {}
         self._decided: dict[tuple[str, str], tuple[int, str]] = {}
@@ -42,7 +55,7 @@ class Pointers:
         for entry in entries:
             if entry.kind not in SIGNED or entry.id in seen:
                 continue
-            if authentic(entry, trusted):
+            if genuine(entry):
                 seen.add(entry.id)
                 self._apply(entry)
             else:
@@ -117,6 +130,10 @@ class Pointers:
             )
         return found
 
+    def life(self, release: str) -> tuple[Reached, ...]:
+        """The states that `release` went through, in order, each with the entry by which it did."""
+        return tuple(self._lives.get(release, ()))
+
     def all(self) -> tuple[Release, ...]:
         """Every release of every endpoint, in the order in which they were approved."""
         return tuple(self._releases.values())
@@ -175,23 +192,25 @@ class Pointers:
         self._releases[entry.id] = Release(
             release=entry.id, endpoint=entry.subject, state="approved", approval=approval
         )
-        self._supersede(approval.supersedes)
+        self._lives[entry.id] = [Reached("approved", entry)]
+        self._supersede(approval.supersedes, entry)
 
     def _step(self, entry: Entry) -> None:
-        self._move(entry.inputs["release"], entry.inputs["state"])
-        self._supersede(_body(entry, Step).supersedes)
+        self._move(entry.inputs["release"], entry.inputs["state"], entry)
+        self._supersede(_body(entry, Step).supersedes, entry)
 
-    def _supersede(self, releases: Iterable[str]) -> None:
+    def _supersede(self, releases: Iterable[str], entry: Entry) -> None:
         for release in releases:
-            self._move(release, "superseded")
+            self._move(release, "superseded", entry)
 
-    def _move(self, release: str, state: State) -> None:
+    def _move(self, release: str, state: State, entry: Entry) -> None:
         before = self._releases.get(release)
         if before is None:
             return  # the key that approved it was revoked, so it was never released
         check_transition(release, before.state, state)
         live = before.was_live or state == "live"
         self._releases[release] = msgspec.structs.replace(before, state=state, was_live=live)
+        self._lives[release].append(Reached(state, entry))
 
 
 def _body(entry: Entry, kind: type[Body]) -> Body:

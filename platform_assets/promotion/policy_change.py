@@ -19,10 +19,11 @@ def _gates(before: Policy, after: Policy) -> Iterator[str]:
         if gate.name not in kept:
             yield f"the gate {gate.name} is gone"
         else:
-            yield from _gate(gate, kept[gate.name])
+            yield from gate_loosened(gate, kept[gate.name])
 
 
-def _gate(before: AnyGate, after: AnyGate) -> Iterator[str]:
+def gate_loosened(before: AnyGate, after: AnyGate) -> Iterator[str]:
+    """What the gate `after` asks less for than `before`."""
     if type(before) is not type(after):
         yield f"the gate {before.name} is a {after.kind} instead of a {before.kind}"
         return

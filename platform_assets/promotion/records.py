@@ -38,7 +38,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `candidate` and `champion` (the live release that it was compared with) are ids, `policy` is a digest. `cutoff` is the instant
     up to which the bundle was trained, `after` the endpoint's newest sequence at the time. `reasons` says why it was refused,
     `missing` what it waits for: people's approvals, the end of a freeze (`wait_until`), another environment. `notes` tell what else
-    a reader should know, such as a laxer policy that is not in force yet.
+    a reader should know, such as a laxer policy that is not in force yet. It was weighed at `weighed_at`, by the clock, on the
+    ledger's rows up to `weighed_after`: what is needed to weigh it again.
     """
 
     verdict: Literal["approved", "refused", "waiting"]
@@ -58,6 +59,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     approvals: tuple[str, ...] = ()
     waived: tuple[Waived, ...] = ()
     notes: tuple[str, ...] = ()
+    weighed_at: datetime | None = None
+    weighed_after: int | None = None
 
 
 class PolicyInForce(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,13 +2,22 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from platform_assets.promotion.identity import Identities
 from platform_assets.promotion.policy import ApprovalRule, Policy
 from platform_assets.promotion.records import Waived
 from platform_assets.promotion.spec import GateResult
 from platform_assets.promotion.statement import Given, Statement
+
+
+class Vouching(Protocol):
+    """Who says whether a recorded statement still counts, and whether its actor made what it is about."""
+
+    def vouches(self, statement: Statement, keyid: str) -> bool:
+        """Whether the key is the actor's and counts, and the role is held."""
+
+    def wrote(self, actor: str, authors: tuple[str, ...]) -> bool:
+        """Whether `actor` is one of `authors`."""
 
 
 class Standing(NamedTuple):
@@ -25,7 +34,7 @@ class Standing(NamedTuple):
 
 
 def standing(
-    statements: Iterable[Given], identities: Identities, authors: tuple[str, ...], policy: Policy, now: datetime
+    statements: Iterable[Given], identities: Vouching, authors: tuple[str, ...], policy: Policy, now: datetime
 ) -> Standing:
     """The statements that count under `policy` at `now`. Of approvals and rejections, a person's last word counts."""
     valid = [given for given in statements if _counts(given, identities, authors, now)]
@@ -73,7 +82,7 @@ def missing_approvals(rules: Iterable[ApprovalRule], approvals: Iterable[Given])
     return tuple(missing)
 
 
-def _counts(given: Given, identities: Identities, authors: tuple[str, ...], now: datetime) -> bool:
+def _counts(given: Given, identities: Vouching, authors: tuple[str, ...], now: datetime) -> bool:
     said = given.statement
     own = identities.wrote(said.actor, authors) and said.verb != "reject"
     return now < said.expires_at and not own and identities.vouches(said, given.keyid)

@@ -136,6 +136,7 @@ def _train(
     difference = np.abs(served - trained.predict(sample.select(c.name for c in contract.columns)).astype(np.float64))
     record = TrainingRecord(
         fingerprint=fingerprint,
+        config=trainer_config(model),
         rows=ordered.height,
         parity_max_difference=float(difference.max()),
         parity_rows=sample.height,

@@ -5,6 +5,7 @@ Equal fingerprints and equal data mean equal bundles on the same hardware class 
 
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 from formats.canonical import digest_of, sha256_file
 from platform_assets.promotion.candidate import Fingerprint
 from platform_assets.training.code_closure import REPOSITORY, closure_digest
+
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def take_fingerprint(modules: Iterable[str], config: Mapping[str, object], seed: int, threads: int) -> Fingerprint:
@@ -45,6 +48,19 @@ def git_state() -> tuple[str | None, bool | None]:
         return commit, bool(_git("status", "--porcelain"))
     except (OSError, subprocess.CalledProcessError):
         return None, None
+
+
+def changes_between(before: str, after: str) -> str | None:
+    """`git diff --stat` from one commit to another; None unless both are commits that the repository has."""
+    # The names come from outside: git would take one that begins with a dash for an option, and one of them writes files.
+    if not (_COMMIT.fullmatch(before) and _COMMIT.fullmatch(after)):
+        return None
+    try:
+        for commit in (before, after):
+            _git("cat-file", "-e", f"{commit}^{{commit}}")
+        return _git("diff", "--stat", "--no-ext-diff", "--no-textconv", before, after)
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def authors(*, dirty: bool) -> tuple[str, ...]:

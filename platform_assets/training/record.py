@@ -1,14 +1,20 @@
 """What is kept about a training beside its bundle (attestation `training`): outside of the digest, found with it."""
 
+from typing import Any
+
 import msgspec
 
 from platform_assets.promotion.candidate import Fingerprint
 
 
 class TrainingRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """`parity_max_difference` is between the probabilities of ONNX and of the framework, over `parity_rows` training rows."""
+    """`parity_max_difference` is between the probabilities of ONNX and of the framework, over `parity_rows` training rows.
+
+    `config` is what the trainer was declared with; the fingerprint has its digest.
+    """
 
     fingerprint: Fingerprint
+    config: dict[str, Any] = {}
     rows: int
     parity_max_difference: float
     parity_rows: int

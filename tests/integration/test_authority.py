@@ -16,7 +16,7 @@ from formats.release import read_release
 from formats.signing import load_public_key, new_private_key, private_pem
 from platform_assets.promotion.authority_client import LocalAuthority
 from platform_assets.promotion.messages import Decided
-from platform_assets.promotion.pointers import Pointers
+from platform_assets.promotion.pointers import Pointers, signed_by
 from platform_assets.promotion.records import Approval
 from resources.clock import wall_now
 from tests.support.ledgers import AT, rewrite, tamper
@@ -77,7 +77,7 @@ class Place(World):
 
     def pointers(self) -> Pointers:
         key = load_public_key((self.home.authority / "key.pub").read_bytes())
-        return Pointers(self.ledger.entries(), (key,))
+        return Pointers(self.ledger.entries(), signed_by((key,)))
 
     def story(self) -> list[tuple[Any, ...]]:
         """The ledger without its times."""

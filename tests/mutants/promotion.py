@@ -179,8 +179,8 @@ MUTANTS = (
     Mutant(
         "signature-not-asked-for",
         "platform_assets/promotion/pointers.py",
-        "if authentic(entry, trusted):",
-        "if entry.signature:",
+        "lambda entry: authentic(entry, trusted)",
+        "lambda entry: bool(entry.signature)",
         "tests/unit/promotion/test_pointers.py::test_a_release_signed_by_another_key_is_ignored_and_reported",
     ),
     Mutant(

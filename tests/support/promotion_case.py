@@ -225,14 +225,21 @@ def run(found: PromotionCase, gate: AnyGate) -> GateResult:
     return result
 
 
-class World:
-    """An installation with a training set and a hold-out."""
+class Handles:
+    """An installation as it lies in its folder."""
 
     def __init__(self, root: Path) -> None:
         self.home = Home(root)
         self.lake = DeltaLake(self.home.lake)
         self.bundles = FileBundleStore(self.home.bundles)
         self.ledger = SqliteLedger(self.home.ledger)
+
+
+class World(Handles):
+    """An installation with a training set and a hold-out."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
         install_policy(self.home, one_environment())
         self.training_set = self.store("training_set", training_rows())
         self.evaluation_set = self.store("evaluation_set", holdout_rows())

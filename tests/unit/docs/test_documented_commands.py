@@ -24,9 +24,11 @@ NAMED = (
     "roadbed advance",
     "roadbed approve",
     "roadbed explain",
+    "roadbed history",
     "roadbed ledger create",
     "roadbed lift",
     "roadbed reject",
+    "roadbed replay",
     "roadbed rollback",
     "roadbed waive",
 )

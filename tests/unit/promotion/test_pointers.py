@@ -8,7 +8,7 @@ import pytest
 
 from formats.errors import ReleaseError
 from formats.signing import PrivateKey, new_private_key
-from platform_assets.promotion.pointers import Pointers
+from platform_assets.promotion.pointers import Pointers, signed_by
 from platform_assets.promotion.records import Approval, Decision, Step
 from resources.ledger import Entry
 from resources.sqlite_ledger import SqliteLedger
@@ -49,7 +49,7 @@ class Book:
         return self.ledger.append(kind=kind, subject=subject, inputs=inputs, body=plain, actor="a", at=AT, key=key)
 
     def read(self) -> Pointers:
-        return Pointers(self.ledger.entries(), (KEY.public_key(),))
+        return Pointers(self.ledger.entries(), signed_by((KEY.public_key(),)))
 
 
 @pytest.fixture
@@ -149,4 +149,4 @@ def test_a_forged_row_does_not_take_the_place_of_the_real_one(book: Book) -> Non
 @pytest.mark.attack
 def test_who_trusts_nobody_believes_nothing(book: Book) -> None:
     book.approve(1)
-    assert Pointers(book.ledger.entries(), ()).releases(ENDPOINT) == ()
+    assert Pointers(book.ledger.entries(), signed_by(())).releases(ENDPOINT) == ()

@@ -11,7 +11,7 @@ from formats.canonical import digest_of, sha256_file
 from platform_assets.promotion.candidate import Fingerprint
 from platform_assets.training import fingerprint
 from platform_assets.training.code_closure import REPOSITORY, closure_digest
-from platform_assets.training.fingerprint import git_state, hardware_class, take_fingerprint
+from platform_assets.training.fingerprint import changes_between, git_state, hardware_class, take_fingerprint
 
 MODULES = ("formats.canonical",)
 GIT = ("git", "-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false")
@@ -102,3 +102,20 @@ def test_the_hardware_class_is_the_widest_vector_unit(
     monkeypatch.setattr(fingerprint, "_cpu_flags", lambda: frozenset(flags))
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     assert hardware_class() == f"x86_64-{vector}"
+
+
+def test_what_changed_between_two_commits(checkout: Path) -> None:
+    first = str(git_state()[0])
+    (checkout / "code.py").write_text("ONE = 1\nTWO = 2\n")
+    subprocess.run([*GIT, "commit", "-aqm", "second"], cwd=checkout, check=True)
+    second = str(git_state()[0])
+    assert "code.py | 1 +" in str(changes_between(first, second))
+    assert changes_between(first, first) == ""
+    assert changes_between(first, "0" * 40) is None
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("name", ["--output=stolen", "HEAD", "", "-p", f"{'0' * 39}"])
+def test_a_commit_that_git_would_take_for_something_else_is_none(checkout: Path, name: str) -> None:
+    assert changes_between(name, str(git_state()[0])) is None
+    assert not (checkout / "stolen").exists()

@@ -1,0 +1,84 @@
+"""What people call a release or a bundle: its digest, the beginning of one, an endpoint, or `<endpoint>@<sequence>`."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from formats.errors import ReleaseError
+from platform_assets.promotion.candidate import Candidate, candidate_of
+from platform_assets.promotion.evidence import Evidence
+from platform_assets.promotion.records import Release
+from resources.ledger import Entry
+
+# `sha256:` and twelve digits: what tables show.
+_SHORTEST = 19
+
+
+class Named(NamedTuple):
+    """A bundle as someone named it: the release, if that was named, and the candidate that proposed the bundle."""
+
+    name: str
+    bundle: str
+    release: Release | None
+    proposed: Entry
+
+    @property
+    def candidate(self) -> Candidate:
+        """What was built from what. Raises LedgerError if the entry cannot be used."""
+        return candidate_of(self.proposed)
+
+
+def named(evidence: Evidence, name: str) -> Named:
+    """The release or bundle that `name` means. Raises ReleaseError if there is none, or several."""
+    release = _release(evidence, name)
+    if release is not None:
+        decision = evidence.pointers.decision(release.approval.decision)
+        return Named(name, release.bundle, release, _proposed(evidence, decision.candidate))
+    rows = {row.subject: row for row in evidence.rows if row.kind == "candidate"}
+    bundle = only(rows, name, "release or bundle")
+    return Named(name, bundle, None, rows[bundle])
+
+
+def only(known: Iterable[str], name: str, what: str) -> str:
+    """The one of `known` that is `name` or begins with it. Raises ReleaseError if there is none, or several."""
+    found = sorted({one for one in known if _is(one, name)})
+    if len(found) == 1:
+        return found[0]
+    raise ReleaseError(
+        "release-missing",
+        f"{len(found)} entries of the ledger are a {what} called {name!r}",
+        f"give a digest or its first {_SHORTEST} characters, as `roadbed history` shows them; <endpoint> for what is live "
+        "there, or <endpoint>@<number> for one of its releases",
+    )
+
+
+def _release(evidence: Evidence, name: str) -> Release | None:
+    endpoint, _, number = name.partition("@")
+    if endpoint.endswith("/endpoint"):
+        return _of_endpoint(evidence, endpoint, number)
+    known = [release.release for release in evidence.pointers.all()]
+    if not any(_is(one, name) for one in known):
+        return None
+    return evidence.pointers.release(only(known, name, "release"))
+
+
+def _of_endpoint(evidence: Evidence, endpoint: str, number: str) -> Release:
+    live = evidence.pointers.champion(endpoint)
+    found = (r for r in evidence.pointers.releases(endpoint) if str(r.sequence) == number)
+    release = next(found, None) if number else live
+    if release is None:
+        what = f"release {number}" if number else "a live release"
+        raise ReleaseError("release-missing", f"{endpoint} has not {what}", "`roadbed history` lists its releases")
+    return release
+
+
+def _proposed(evidence: Evidence, candidate: str) -> Entry:
+    entry = evidence.by_id.get(candidate)
+    if entry is None:
+        raise ReleaseError(
+            "release-missing", f"the candidate {candidate} is not in the ledger", "run `roadbed ledger verify`"
+        )
+    return entry
+
+
+def _is(known: str, name: str) -> bool:
+    return known == name or (len(name) >= _SHORTEST and known.startswith(name))

@@ -1,0 +1,58 @@
+"""`roadbed history` as it is typed: a table, JSON, the answer about an instant, and the status when something is wrong."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from typer.testing import CliRunner
+
+from formats.home import Home
+from platform_assets.cli import main
+from tests.support.ledgers import tamper
+from tests.support.people import AT
+from tests.support.promotion_case import ENDPOINT
+from tests.support.story import Story
+
+
+@pytest.fixture
+def story(home: Home) -> Story:
+    return Story(home.root)
+
+
+def test_the_history_in_words_and_as_json(story: Story) -> None:
+    story.go_back()
+    runner = CliRunner()
+    result = runner.invoke(main.app, ["history", ENDPOINT])
+    assert result.exit_code == 0, result.output
+    for text in ("release 1: superseded", "release 2: rolled_back", "release 3: live", "approved by anna (reviewer)"):
+        assert text in result.stdout
+    assert "boards <b>stood still</b>" in result.stdout
+    assert "latency_budget waived by paula" in result.stdout
+    document = json.loads(runner.invoke(main.app, ["history", ENDPOINT, "--json"]).stdout)
+    assert [release["live_until"] for release in document["releases"]] == [
+        "2013-05-13T00:00:00Z",
+        "2013-05-14T00:00:00Z",
+        None,
+    ]
+    then = runner.invoke(main.app, ["history", ENDPOINT, "--at", (AT + timedelta(days=1)).isoformat()])
+    assert f"release 1: {story.first}" in then.stdout
+    before = runner.invoke(main.app, ["history", ENDPOINT, "--at", "2013-01-01", "--json"])
+    assert json.loads(before.stdout)["live"] is None
+
+
+@pytest.mark.attack
+def test_an_edited_row_ends_with_status_2(story: Story) -> None:
+    tamper(story.home.ledger, ("UPDATE entries SET actor = 'x' WHERE sequence = 5", ()))
+    result = CliRunner().invoke(main.app, ["history", ENDPOINT])
+    assert result.exit_code == 2
+    assert "row 5" in result.stdout
+    assert "BROKEN" in result.stdout
+    assert "nothing after row 4 of the ledger can be told" in result.stdout
+    asked = CliRunner().invoke(main.app, ["history", ENDPOINT, "--at", "2013-05-11"])
+    assert asked.exit_code == 1
+    assert "damaged ledger" in asked.stderr
+
+
+@pytest.mark.usefixtures("story")
+def test_an_unclear_instant() -> None:
+    assert CliRunner().invoke(main.app, ["history", ENDPOINT, "--at", "yesterday"]).exit_code == 2
