@@ -87,7 +87,7 @@ def _table_column(contract: Contract, name: str) -> dg.TableColumn:
 
 
 def _mark(contract: Contract) -> list[dg.TableColumn]:
-    if not contract.degradations:
+    if not contract.degradable:
         return []
     told = f"names of the columns whose value was replaced in this row, of {', '.join(contract.degradable)}"
     return [dg.TableColumn(MARK, str(pl.String()), description=told)]

@@ -22,14 +22,14 @@ _CLASSIFICATIONS = get_args(Classification)
 def require_sound(contract: "Contract") -> None:
     """Raises DeclarationError: an unknown name, a rule that is none, or an outcome that its rule cannot have."""
     times = [time for time in (contract.event_time, contract.known_time) if time]
-    _require_known(contract, "columns", [*contract.key, *times], contract.columns)
+    _require_known(contract, "columns", [*contract.key, *times, *contract.carries], contract.columns)
     for name in contract.columns:
         _check_metadata(contract, name, contract.metadata(name))
     _check_rules(contract)
     _require_known(contract, "columns or rules", contract.outcomes, [*contract.columns, *contract.row_rules])
     for rule, degrade in contract.degradations.items():
         _check_degrade(contract, rule, degrade)
-    if contract.degradations and MARK in contract.columns:
+    if contract.degradable and MARK in contract.columns:
         _refuse(
             contract, f"has a column {MARK}, the name of the mark of replaced values", "give the column another name"
         )

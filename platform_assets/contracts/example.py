@@ -12,7 +12,7 @@ from formats.errors import ContractError, DeclarationError
 from platform_assets.contracts.example_values import pool_of
 from platform_assets.contracts.failures import ROW, failures_of
 from platform_assets.contracts.projections import polars_type
-from platform_assets.contracts.spec import Contract
+from platform_assets.contracts.spec import Contract, Distinct
 from platform_assets.contracts.validation import validate
 
 _BATCHES = 60
@@ -64,7 +64,9 @@ def _column(contract: Contract, name: str, pool: Sequence[Any], random: np.rando
     values = [pool[pick] for pick in picks]
     declared = contract.columns[name]
     if declared.nullable and name not in contract.row_key:
-        values = [None if gone else value for value, gone in zip(values, random.random(rows) < _MISSING, strict=True)]
+        counted, gone = contract.distinct.get(name, Distinct(None, None)), random.random(rows) < _MISSING
+        gone[: counted.at_least or 0] = False
+        values = [None if missing else value for value, missing in zip(values, gone, strict=True)]
     return pl.Series(name, values, dtype=declared.dtype.type, strict=False)
 
 

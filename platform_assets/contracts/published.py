@@ -90,7 +90,7 @@ def own_readings(folder: Path) -> tuple[Reading, ...]:
 def table_contract(table: str, owner: str, contract: Contract) -> TableContract:
     """The published form of the contract of `<team>/<table>`."""
     columns = [_column(contract, name) for name in contract.columns]
-    if contract.degradations:
+    if contract.degradable:
         told = "names of the columns whose value was replaced"
         columns.append(TableColumn(name=MARK, type=str(pl.String()), nullable=True, description=told))
     return TableContract(

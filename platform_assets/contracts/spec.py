@@ -37,7 +37,8 @@ class Contract:
     `quarantine_limit` rows set aside, or `degrade_limit` rows with a replaced value (shares of a partition), the table blocks.
     A missing column, a wrong type or a wrong number of distinct values always blocks: there are no rows to set aside.
 
-    `until` is the last day of a version that stands beside a newer one of its table.
+    `carries` are columns whose marks rows may bring along in a column `degraded`, as those of a view do that come from a table
+    with replaced values. `until` is the last day of a version that stands beside a newer one of its table.
     """
 
     schema: type[pa.DataFrameModel]
@@ -51,6 +52,7 @@ class Contract:
     degrade_limit: float = 0.05
     rules: tuple[RowRule, ...] = ()
     until: date | None = None
+    carries: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require_sound(self)
@@ -87,12 +89,12 @@ class Contract:
     @property
     def stored(self) -> tuple[str, ...]:
         """The columns as they are stored: with the mark of replaced values where there can be any."""
-        return (*self.columns, MARK) if self.degradations else tuple(self.columns)
+        return (*self.columns, MARK) if self.degradable else tuple(self.columns)
 
     @property
     def degradable(self) -> tuple[str, ...]:
-        """The columns whose values can be replaced, in the contract's order."""
-        found = {column for name in self.degradations for column in self.replaced_by(name)}
+        """The columns whose values can be replaced, here or before, in the contract's order."""
+        found = {*self.carries, *(column for name in self.degradations for column in self.replaced_by(name))}
         return tuple(name for name in self.columns if name in found)
 
     def replaced_by(self, rule: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ and judges alone where a contract has no compiled form. pandera validates a Lazy
 variable switches it off; this wrapper collects, sets the depth and refuses to run disabled.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 from pandera.config import CONFIG
@@ -14,8 +14,8 @@ from formats.errors import ContractError
 from platform_assets.contracts.degrading import mended
 from platform_assets.contracts.distinct import require_distinct
 from platform_assets.contracts.failures import COLUMN, NAME, ROW, RULE, SCHEMA, failures_of
+from platform_assets.contracts.marks import marked, taken_off
 from platform_assets.contracts.one_pass import one_pass
-from platform_assets.contracts.outcomes import MARK
 from platform_assets.contracts.rules import UNIQUE, UNIQUE_FIELDS, Rule
 from platform_assets.contracts.spec import Contract
 
@@ -27,24 +27,20 @@ _EVERYWHERE = pl.lit("all")
 class Verdict:
     """`good` rows, `bad` rows with the column `broken_rule`, and how many rows broke each rule.
 
-    `degraded` says for how many of the good rows a value was replaced, by rule; they carry the names of the replaced columns in
-    the column `degraded`, which all good rows of a contract that can degrade have.
+    `degraded` says for how many of the good rows a value was replaced, by rule, and `replaced` has these rows. The names of the
+    replaced columns are in the column `degraded`, which all good rows of a contract that can degrade have.
     """
 
     good: pl.DataFrame
     bad: pl.DataFrame
     broken: dict[str, int]
     degraded: dict[str, int] = field(default_factory=dict)
+    replaced: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     @property
     def sample(self) -> pl.DataFrame:
         """The first bad rows, for a person to look at."""
         return self.bad.head(SAMPLE)
-
-    @property
-    def replaced(self) -> pl.DataFrame:
-        """The rows with replaced values."""
-        return self.good.filter(pl.col(MARK).is_not_null()) if self.degraded else self.good.clear()
 
 
 def validate(
@@ -66,12 +62,12 @@ def validate(
             f"{name} cannot be judged: PANDERA_VALIDATION_ENABLED switches every contract off",
             "unset the variable; there is no way to run without contracts",
         )
-    rows = frame.lazy().collect()
+    rows, brought = taken_off(name, frame.lazy().collect(), contract)
     suspects = _suspects(rows, contract, part)
     failures = failures_of(name, suspects, contract) if suspects.height else SCHEMA.to_frame()
     verdict = _verdict(name, rows.select(list(contract.columns)), failures, contract, part)
     require_distinct(name, verdict.good, contract, part)
-    return verdict
+    return replace(verdict, good=marked(verdict.good, brought, contract))
 
 
 def _suspects(rows: pl.DataFrame, contract: Contract, part: pl.Expr) -> pl.DataFrame:
@@ -87,12 +83,12 @@ def _suspects(rows: pl.DataFrame, contract: Contract, part: pl.Expr) -> pl.DataF
 
 
 def _verdict(name: str, rows: pl.DataFrame, failures: pl.DataFrame, contract: Contract, part: pl.Expr) -> Verdict:
+    """The verdict, its good rows with their number."""
+    numbered = rows.with_row_index(ROW)
     if failures.is_empty():
-        good = rows if not contract.degradations else rows.with_columns(pl.lit(None, pl.String).alias(MARK))
-        return Verdict(good, rows.clear().with_columns(pl.lit(None, pl.String).alias(RULE)), {})
+        return Verdict(numbered, rows.clear().with_columns(pl.lit(None, pl.String).alias(RULE)), {})
     now = _at_once(failures, contract)
     _block(name, now, rows.height, contract)
-    numbered = rows.with_row_index(ROW)
     aside = now.filter(_outcome(contract) == "quarantine")[ROW].unique()
     mend = mended(name, numbered, now, contract, part, aside)
     _block(name, mend.failures, rows.height, contract)
@@ -101,8 +97,8 @@ def _verdict(name: str, rows: pl.DataFrame, failures: pl.DataFrame, contract: Co
     _limit(name, numbered, mend.rows[ROW], part, contract.degrade_limit, "replace values in {}", "degrade_limit")
     bad = _with_reasons(numbered, pl.concat([failures, mend.failures]), aside)
     untouched = numbered.filter(~pl.col(ROW).is_in(failures[ROW].implode()))
-    good = pl.concat([untouched, mend.rows], how="diagonal").sort(ROW).select(contract.stored)
-    return Verdict(good, bad, _counted(failures), _counted(mend.replaced))
+    good = pl.concat([untouched, mend.rows], how="diagonal").sort(ROW)
+    return Verdict(good, bad, _counted(failures), _counted(mend.replaced), mend.rows.drop(ROW))
 
 
 def _at_once(failures: pl.DataFrame, contract: Contract) -> pl.DataFrame:

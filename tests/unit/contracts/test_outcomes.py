@@ -247,3 +247,35 @@ def test_a_partition_has_as_many_distinct_values_as_declared(places: list[str], 
 def test_values_of_rows_set_aside_are_not_counted() -> None:
     frame = readings(GOOD, ("BOS", 5.0, 9.0), ("LGA", 5.0, 9.0))
     assert judge(frame, contract({"place": "quarantine"})).good["place"].to_list() == ["JFK", "LGA"]
+
+
+def marks(*found: str | None) -> pl.Series:
+    return pl.Series(MARK, found, pl.String)
+
+
+def test_marks_that_rows_bring_go_on_beside_new_ones() -> None:
+    frame = readings(GOOD, ("JFK", -1.0, 9.0), ("BOS", 5.0, 9.0), ("JFK", 6.0, -9.0), GOOD)
+    frame = frame.with_columns(marks("gust", "gust", "gust", "gust,gust", ""))
+    found = contract({"wind": LastGood(), "gust": DefaultValue(None), "place": "quarantine"}, carries=("gust",))
+    verdict = judge(frame, found)
+    assert verdict.good[MARK].to_list() == ["gust", "gust,wind", "gust", None]
+    assert (verdict.replaced.height, verdict.bad.height) == (2, 1)
+
+
+def test_what_carries_marks_has_the_column_whether_rows_bring_it_or_not() -> None:
+    found = contract({}, carries=("gust",))
+    assert found.degradable == ("gust",)
+    for frame in (readings(GOOD), readings(GOOD).with_columns(pl.lit(None).alias(MARK)), readings()):
+        verdict = judge(frame, found)
+        assert verdict.good.schema[MARK] == pl.String
+        assert verdict.good[MARK].null_count() == frame.height
+    assert judge(readings(GOOD).with_columns(marks("gust")), found).good[MARK].to_list() == ["gust"]
+
+
+@pytest.mark.parametrize("brought", [marks("gust,wind"), pl.Series(MARK, [1])])
+def test_a_mark_that_the_contract_does_not_carry_is_refused(brought: pl.Series) -> None:
+    assert "its contract carries" in refused(readings(GOOD).with_columns(brought), contract({}, carries=("gust",)))
+
+
+def test_without_carrying_the_mark_is_a_column_too_many() -> None:
+    assert MARK in refused(readings(GOOD).with_columns(marks("gust")), contract({}))

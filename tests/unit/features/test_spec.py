@@ -12,6 +12,7 @@ from formats.errors import DeclarationError
 from formats.packed_features import columns_checksum, entity_key, unpack_row
 from platform_assets.contracts.outcomes import DefaultValue, LastGood
 from platform_assets.contracts.spec import Contract
+from platform_assets.contracts.validation import validate
 from platform_assets.features.online import newest_rows, packed
 from platform_assets.features.spec import Entity, FeatureView, RawTable, Source
 
@@ -117,6 +118,15 @@ def test_a_replaced_value_is_packed_with_its_mark() -> None:
         value = next(iter(packed("aviation", found, marked)))[1]
         values = unpack_row(value, columns_checksum(found.served("aviation").packed)).values
         np.testing.assert_array_equal(values, np.array([2.5, np.nan, flag], np.float32))
+
+
+def test_a_mark_that_a_view_carries_is_packed_too() -> None:
+    found = view(Contract(Weather, KEYS, "event_time", "known_time", carries=("wind",)))
+    good = rows(("JFK", 4, 2.5, "clear", True, 2, 3)).with_columns(degraded=pl.lit("wind"))
+    verdict = validate("t", good, found.contract)
+    value = next(iter(packed("aviation", found, verdict.good)))[1]
+    values = unpack_row(value, columns_checksum(found.served("aviation").packed)).values
+    np.testing.assert_array_equal(values, np.array([2.5, 1.0, 1.0], np.float32))
 
 
 def test_numbers_are_packed_under_the_views_version_and_missing_ones_as_nan() -> None:

@@ -1,0 +1,49 @@
+"""The marks of replaced values: those that rows bring along, and those that their own contract adds."""
+
+import polars as pl
+
+from formats.errors import ContractError
+from platform_assets.contracts.failures import ROW
+from platform_assets.contracts.outcomes import MARK
+from platform_assets.contracts.spec import Contract
+
+_BROUGHT = "__brought"
+
+
+def taken_off(name: str, rows: pl.DataFrame, contract: Contract) -> tuple[pl.DataFrame, pl.Series | None]:
+    """`rows` without the marks that they bring, and these, if the contract carries any.
+
+    Raises:
+        ContractError: a mark is no text, or names a column that the contract does not carry.
+    """
+    if not contract.carries or MARK not in rows.columns:
+        return rows, None
+    brought = rows[MARK]
+    if brought.dtype not in (pl.String, pl.Null):
+        raise _refused(name, f"a column {MARK} of type {brought.dtype}", "names of columns, with commas")
+    named = set(brought.cast(pl.String).drop_nulls().str.split(",").explode().unique()) - {""}
+    strange = sorted(named - set(contract.carries))
+    if strange:
+        raise _refused(name, f"marks of {', '.join(strange)}", f"names of {', '.join(contract.carries)}")
+    return rows.drop(MARK), brought.cast(pl.String)
+
+
+def marked(good: pl.DataFrame, brought: pl.Series | None, contract: Contract) -> pl.DataFrame:
+    """Numbered `good` rows as they are stored: with their own marks and those that they brought, where there can be any."""
+    if MARK not in contract.stored:
+        return good.select(contract.stored)
+    own = good[MARK] if MARK in good.columns else pl.Series(MARK, [None] * good.height, pl.String)
+    if brought is None:
+        return good.with_columns(own).select(contract.stored)
+    both = good.with_columns(own, brought.gather(good[ROW]).alias(_BROUGHT))
+    names = pl.concat_str(MARK, _BROUGHT, separator=",", ignore_nulls=True).str.split(",")
+    told = names.list.eval(pl.element().filter(pl.element() != "")).list.unique().list.sort().list.join(",")
+    return both.with_columns(pl.when(told != "").then(told).alias(MARK)).select(contract.stored)
+
+
+def _refused(name: str, what: str, wanted: str) -> ContractError:
+    return ContractError(
+        "contract-breach",
+        f"{name} brings {what}; its contract carries {wanted}",
+        "rename the marks to the columns that they are about, or name these in `carries`",
+    )
