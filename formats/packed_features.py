@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from formats.errors import DataError
 
+MAX_KEY = 511  # bytes: LMDB's limit, and so that of every store
+
 _HEADER = struct.Struct("<IIqq")
 
 

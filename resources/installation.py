@@ -12,7 +12,8 @@ from resources.endpoint_runtime import EndpointRuntime, LocalEndpointRuntime
 from resources.lake import DeltaLake, Lake
 from resources.ledger import Ledger
 from resources.ledger_places import open_ledger
-from resources.online_store import LmdbOnlineStore, OnlineStore
+from resources.online_places import open_online_store
+from resources.online_store import OnlineStore
 
 
 class Installation(dg.ConfigurableResource[None]):
@@ -51,7 +52,7 @@ class Installation(dg.ConfigurableResource[None]):
     @cached_property
     def online_store(self) -> OnlineStore:
         """Features for requests."""
-        return LmdbOnlineStore(self.home.online)
+        return open_online_store(self.home)
 
     @cached_property
     def runtime(self) -> EndpointRuntime:

@@ -13,14 +13,19 @@ from typing_extensions import override
 
 from formats.errors import DataError
 from formats.failpoints import failpoint
+from formats.packed_features import MAX_KEY
 
-_MAX_KEY = 511  # bytes; LMDB's limit
 _OPEN = threading.Lock()  # LMDB opens an environment once a process, whatever thread asks
 _MAP_SIZE = 8 << 30  # an upper bound of the file, in bytes; pages are only used once written
 
 
 class OnlineStore(ABC):
     """Packed feature rows by key (formats/packed_features.py)."""
+
+    @property
+    @abstractmethod
+    def address(self) -> str:
+        """Where it is, for people."""
 
     @abstractmethod
     def put(self, rows: Mapping[bytes, bytes]) -> None:
@@ -37,9 +42,14 @@ class LmdbOnlineStore(OnlineStore):
     def __init__(self, root: Path) -> None:
         self._root = root
 
+    @property
+    @override
+    def address(self) -> str:
+        return str(self._root)
+
     @override
     def put(self, rows: Mapping[bytes, bytes]) -> None:
-        _refuse_long(rows)
+        refuse_long(rows)
         self._root.mkdir(parents=True, exist_ok=True)
         with _OPEN, lmdb.open(str(self._root), map_size=_MAP_SIZE) as store:
             with store.begin(write=True) as transaction:
@@ -56,11 +66,12 @@ class LmdbOnlineStore(OnlineStore):
             return [reader.get(key) for key in keys]
 
 
-def _refuse_long(rows: Mapping[bytes, bytes]) -> None:
+def refuse_long(rows: Mapping[bytes, bytes]) -> None:
+    """Raise DataError if a key is longer than any store takes."""
     longest = max(rows, key=len, default=b"")
-    if len(longest) > _MAX_KEY:
+    if len(longest) > MAX_KEY:
         raise DataError(
             "data-conflict",
-            f"the online key {longest[:60]!r}... has {len(longest)} bytes; the store takes {_MAX_KEY}",
+            f"the online key {longest[:60]!r}... has {len(longest)} bytes; the store takes {MAX_KEY}",
             "shorten the entity's keys, or use a hash of them as key",
         )

@@ -1,24 +1,19 @@
-"""Features of rows by key: read from the online store (LMDB), written into the model's matrix, marked when old or absent."""
+"""Features of rows by key: read from the online store, written into the model's matrix, marked when old or absent."""
 
-import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import lmdb
 import numpy as np
 from numpy.typing import NDArray
 
 from formats.contract import ServingContract, View
 from formats.errors import ContractError, DataError
-from formats.packed_features import FeatureRow, columns_checksum, entity_key, key_text, unpack_row
-from serving.desired import fingerprint
+from formats.packed_features import MAX_KEY, FeatureRow, columns_checksum, entity_key, key_text, unpack_row
 from serving.metrics import Metrics
-from serving.refusals import Fault, FieldError, fault_of, invalid_request, unavailable
+from serving.online_reader import OnlineReader
+from serving.refusals import FieldError, fault_of, invalid_request, unavailable
 from serving.requests import Batch, Numeric, Row, RowForm
-
-_MAX_KEY = 511  # LMDB's limit; no row can have a longer key
 
 
 class Marks(NamedTuple):
@@ -85,43 +80,21 @@ def _plan(view: View, contract: ServingContract, keyed: RowForm) -> ViewPlan:
 
 
 class OnlineFeatures:
-    """The online store in `folder`, opened when it appears and again when it is replaced."""
+    """Features of rows by key, as the online store has them."""
 
-    def __init__(self, folder: Path, metrics: Metrics) -> None:
-        self._folder = folder
+    def __init__(self, reader: OnlineReader, metrics: Metrics) -> None:
+        self._reader = reader
         self._metrics = metrics
-        self._environment: lmdb.Environment | None = None
-        self._identity: str | None = None
-        self._fault = Fault(
-            "online-store-unavailable", f"there is no online store in {folder}", "materialize the online store asset"
-        )
-        self._retry_at = 0.0
 
     def refresh(self) -> None:
-        """Open the store if it appeared or was replaced since the last call."""
-        identity = _identity(self._folder / "data.mdb")
-        broken = self._environment is None and time.monotonic() >= self._retry_at
-        if identity is None or (identity == self._identity and not broken):
-            return
-        self.close()
-        self._retry_at = time.monotonic() + 1.0
-        self._identity = identity
-        try:
-            self._environment = lmdb.open(str(self._folder), readonly=True, create=False, readahead=False)
-        except lmdb.Error as error:
-            self._fault = Fault(
-                "online-store-unavailable",
-                f"the online store in {self._folder} cannot be opened: {error}",
-                "materialize the online store again, or send full feature rows",
-            )
+        """Notice a store that appeared, was replaced or came back since the last call."""
+        self._reader.refresh()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the store."""
-        if self._environment is not None:
-            self._environment.close()
-            self._environment = None
+        await self._reader.close()
 
-    def fill(self, plans: ViewPlans, batch: Batch, now: datetime) -> list[Marks]:
+    async def fill(self, plans: ViewPlans, batch: Batch, now: datetime) -> list[Marks]:
         """Fetch the features of `batch` into its numeric matrix and say for each row what is stale or missing.
 
         Raises:
@@ -129,39 +102,32 @@ class OnlineFeatures:
         """
         if not plans.views:
             return [Marks(missing=plans.unfetched)] * len(batch.rows)
-        if self._environment is None:
-            raise unavailable(self._fault)
+        keys = [[_store_key(plan, row, index, batch) for plan in plans.views] for index, row in enumerate(batch.rows)]
+        found = await self._reader.read({key for of_row in keys for key in of_row if key is not None})
         microseconds = int(now.timestamp() * 1_000_000)
         try:
-            return self._fill(self._environment, plans, batch, microseconds)
-        except lmdb.MapResizedError:
-            self._environment.set_mapsize(0)
-            return self._fill(self._environment, plans, batch, microseconds)
-        except lmdb.Error as error:
-            fault = Fault("online-store-unavailable", f"the online store cannot be read: {error}", "try again soon")
-            raise unavailable(fault) from error
+            marks = [
+                self._fill(plans, [None if key is None else found.get(key) for key in of_row], target, microseconds)
+                for of_row, target in zip(keys, batch.numeric, strict=True)
+            ]
         except DataError as error:
             raise unavailable(fault_of(error)) from error
-
-    def _fill(self, environment: lmdb.Environment, plans: ViewPlans, batch: Batch, now: int) -> list[Marks]:
-        marks = []
-        with environment.begin(buffers=True) as transaction:
-            for index, row in enumerate(batch.rows):
-                stale: tuple[str, ...] = ()
-                missing = plans.unfetched
-                for plan in plans.views:
-                    key = _store_key(plan, row, index, batch)
-                    packed = None if key is None else transaction.get(key)
-                    if packed is None:
-                        missing += plan.columns
-                        continue
-                    found = unpack_row(packed, plan.checksum)
-                    missing += _place(plan, found, batch.numeric[index])
-                    if self._is_stale(plan, found, now):
-                        stale += plan.columns
-                marks.append(Marks(stale, missing) if stale or missing else UNMARKED)
         self._count(marks)
         return marks
+
+    def _fill(self, plans: ViewPlans, found: Sequence[bytes | None], target: Numeric, now: int) -> Marks:
+        """Place what was found of each view into one row of the matrix."""
+        stale: tuple[str, ...] = ()
+        missing = plans.unfetched
+        for plan, packed in zip(plans.views, found, strict=True):
+            if packed is None:
+                missing += plan.columns
+                continue
+            row = unpack_row(packed, plan.checksum)
+            missing += _place(plan, row, target)
+            if self._is_stale(plan, row, now):
+                stale += plan.columns
+        return Marks(stale, missing) if stale or missing else UNMARKED
 
     def _is_stale(self, plan: ViewPlan, found: FeatureRow, now: int) -> bool:
         age = max(0, now - found.event_time) / 1_000_000
@@ -176,7 +142,7 @@ class OnlineFeatures:
 
 
 def _place(plan: ViewPlan, found: FeatureRow, target: Numeric) -> tuple[str, ...]:
-    """Copy the values out of the transaction's memory; the names of those that are absent."""
+    """Copy the values into `target`; the names of those that are absent."""
     values = found.values[plan.sources]
     target[plan.targets] = values
     absent = np.isnan(values)
@@ -195,10 +161,4 @@ def _store_key(plan: ViewPlan, row: Row, index: int, batch: Batch) -> bytes | No
         # A NUL inside of a key would address the row of another entity.
         path = "$" if batch.single else f"$.rows[{index}]"
         raise invalid_request([FieldError(path, f"the keys of {plan.name} must not contain the character NUL")])
-    return key if len(key) <= _MAX_KEY else None
-
-
-def _identity(path: Path) -> str | None:
-    """Changes when the file is replaced, not when it is written."""
-    mark = fingerprint(path)
-    return None if mark is None else mark.partition("-")[0]
+    return key if len(key) <= MAX_KEY else None
