@@ -7,7 +7,8 @@ from io_managers.table import TableIOManager
 from platform_assets.datasets.assets import evaluation_set_asset, training_set_asset
 from platform_assets.endpoints.assets import endpoint_asset
 from platform_assets.endpoints.rehearsal_asset import rehearsal_asset
-from platform_assets.features.assets import Assets, feature_view_assets, online_store_asset, raw_table_assets
+from platform_assets.features.assets import Assets, feature_view_assets, raw_table_assets
+from platform_assets.features.online_assets import online_store_asset, parity_check
 from platform_assets.features.sensors import arrivals
 from platform_assets.monitoring.assets import drift_asset, prediction_log_asset
 from platform_assets.monitoring.sensors import retraining
@@ -36,7 +37,8 @@ def shared_resources() -> dict[str, object]:
 
 def team_definitions(team: Team) -> dg.Definitions:
     """The assets, checks, jobs, sensors and resources of `team`."""
-    data = dg.Definitions(assets=_data_assets(team), sensors=[], jobs=[])
+    checks = [parity_check(team.owner, team.views)] if team.views else []
+    data = dg.Definitions(assets=_data_assets(team), asset_checks=checks, sensors=[], jobs=[])
     jobs, sensor = arrivals(team.owner, team.raw_tables, team.views)
     base = dg.Definitions(
         sensors=[sensor, _automation()], jobs=jobs, resources=shared_resources(), executor=dg.in_process_executor
