@@ -5,7 +5,8 @@ One transaction an update: a reader in another process sees the store before it 
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import lmdb
@@ -27,13 +28,20 @@ class OnlineStore(ABC):
     def address(self) -> str:
         """Where it is, for people."""
 
-    @abstractmethod
     def put(self, rows: Mapping[bytes, bytes]) -> None:
         """Write all rows in one transaction."""
+        _refuse_long(rows)
+        with self._staged(rows):
+            failpoint("online_store.before_commit")
+        failpoint("online_store.after_commit")
 
     @abstractmethod
     def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """The packed rows of `keys`, all from one state of the store; None where there is none."""
+
+    @abstractmethod
+    def _staged(self, rows: Mapping[bytes, bytes]) -> AbstractContextManager[None]:
+        """Within it `rows` are written and nobody sees them; its end makes them visible, an exception or a kill never."""
 
 
 class LmdbOnlineStore(OnlineStore):
@@ -48,26 +56,23 @@ class LmdbOnlineStore(OnlineStore):
         return str(self._root)
 
     @override
-    def put(self, rows: Mapping[bytes, bytes]) -> None:
-        refuse_long(rows)
-        self._root.mkdir(parents=True, exist_ok=True)
-        with _OPEN, lmdb.open(str(self._root), map_size=_MAP_SIZE) as store:
-            with store.begin(write=True) as transaction:
-                for key, value in sorted(rows.items()):
-                    transaction.put(key, value)
-                failpoint("online_store.before_commit")
-            failpoint("online_store.after_commit")
-
-    @override
     def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
         if not (self._root / "data.mdb").exists():
             return [None] * len(keys)
         with _OPEN, lmdb.open(str(self._root), map_size=_MAP_SIZE, readonly=True) as store, store.begin() as reader:
             return [reader.get(key) for key in keys]
 
+    @override
+    @contextmanager
+    def _staged(self, rows: Mapping[bytes, bytes]) -> Iterator[None]:
+        self._root.mkdir(parents=True, exist_ok=True)
+        with _OPEN, lmdb.open(str(self._root), map_size=_MAP_SIZE) as store, store.begin(write=True) as transaction:
+            for key, value in sorted(rows.items()):
+                transaction.put(key, value)
+            yield
 
-def refuse_long(rows: Mapping[bytes, bytes]) -> None:
-    """Raise DataError if a key is longer than any store takes."""
+
+def _refuse_long(rows: Mapping[bytes, bytes]) -> None:
     longest = max(rows, key=len, default=b"")
     if len(longest) > MAX_KEY:
         raise DataError(

@@ -18,9 +18,8 @@ from redis.retry import Retry
 from typing_extensions import override
 
 from formats.errors import DataError
-from formats.failpoints import failpoint
 from formats.redis_place import FORMAT, MARKER, RedisPlace, connection_options
-from resources.online_store import OnlineStore, refuse_long
+from resources.online_store import OnlineStore
 
 _CHUNK: Final = 10_000  # rows a command: bounds what a writer holds twice, and what the server parses at once
 _SECONDS: Final = 30.0  # EXEC of a million rows holds the server for about two
@@ -41,19 +40,18 @@ class RedisOnlineStore(OnlineStore):
         return self._place.address
 
     @override
-    def put(self, rows: Mapping[bytes, bytes]) -> None:
-        refuse_long(rows)
+    @contextmanager
+    def _staged(self, rows: Mapping[bytes, bytes]) -> Iterator[None]:
         with self._connected() as command:
             command("MULTI")
             command("HSET", self._place.name, MARKER, FORMAT)
             for some in _chunks(list(rows.items())):
                 command("HSET", self._place.name, *chain.from_iterable(some))
-            failpoint("online_store.before_commit")
+            yield
             # Errors of commands inside of EXEC are part of its answer.
             for answer in command("EXEC"):
                 if isinstance(answer, RedisError):
                     raise answer
-            failpoint("online_store.after_commit")
 
     @override
     def get(self, keys: Sequence[bytes]) -> list[bytes | None]:

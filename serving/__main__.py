@@ -22,10 +22,9 @@ from serving.clock import ServingClock
 from serving.lifetime import die_with, is_orphan
 from serving.metrics import Metrics
 from serving.online_features import OnlineFeatures
-from serving.online_reader import LmdbReader
+from serving.online_reader import LmdbReader, OnlineReader
 from serving.prediction_log import PredictionLog
 from serving.predictor import Predictor
-from serving.redis_reader import RedisReader
 from serving.releases import Releases
 
 _log = logging.getLogger(__name__)
@@ -45,8 +44,7 @@ class Service:
         self._clock = ServingClock(home.clock)
         metrics = Metrics()
         self._releases = Releases(home, endpoint, self._clock, metrics.batch.observe)
-        reader = LmdbReader(home.online) if redis is None else RedisReader(redis)
-        self._store = OnlineFeatures(reader, metrics)
+        self._store = OnlineFeatures(_reader(home, redis), metrics)
         self._log = log = PredictionLog(home.endpoint(endpoint) / "spool")
         metrics.read("roadbed_log_dropped_total", "counter", "Records the log had no room for.", lambda: log.dropped)
         metrics.read(
@@ -83,6 +81,16 @@ class Service:
                 await self._polling
         self._log.close()
         await self._store.close()
+
+
+def _reader(home: Home, redis: RedisPlace | None) -> OnlineReader:
+    if redis is None:
+        return LmdbReader(home.online)
+    from serving.redis_reader import (
+        RedisReader,
+    )  # half a second of imports that LMDB does not need, and no request waits for
+
+    return RedisReader(redis)
 
 
 def _end_if_failed(task: "asyncio.Task[None]") -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from formats.contract import ServingContract, View
 from formats.errors import ContractError, DataError
-from formats.packed_features import MAX_KEY, FeatureRow, columns_checksum, entity_key, key_text, unpack_row
+from formats.packed_features import MAX_KEY, columns_checksum, entity_key, key_text, unpack_rows
 from serving.metrics import Metrics
 from serving.online_reader import OnlineReader
 from serving.refusals import FieldError, fault_of, invalid_request, unavailable
@@ -33,6 +33,7 @@ class ViewPlan(NamedTuple):
     keys: Callable[[Row], tuple[Any, ...]]
     key_count: int
     checksum: int
+    width: int
     sources: NDArray[np.intp]
     targets: NDArray[np.intp]
     columns: tuple[str, ...]
@@ -72,6 +73,7 @@ def _plan(view: View, contract: ServingContract, keyed: RowForm) -> ViewPlan:
         keys=keyed.getter(view.keys),
         key_count=len(view.keys),
         checksum=columns_checksum(view.columns),
+        width=len(view.columns),
         sources=np.array([view.columns.index(name) for _, name in used], dtype=np.intp),
         targets=np.array([index for index, _ in used], dtype=np.intp),
         columns=tuple(name for _, name in used),
@@ -102,37 +104,20 @@ class OnlineFeatures:
         """
         if not plans.views:
             return [Marks(missing=plans.unfetched)] * len(batch.rows)
-        keys = [[_store_key(plan, row, index, batch) for plan in plans.views] for index, row in enumerate(batch.rows)]
-        found = await self._reader.read({key for of_row in keys for key in of_row if key is not None})
+        keys = [_store_keys(plan, batch) for plan in plans.views]
+        found = await self._reader.read({key for of_view in keys for key in of_view if key is not None})
         microseconds = int(now.timestamp() * 1_000_000)
+        marking = _Marking(plans.unfetched)
         try:
-            marks = [
-                self._fill(plans, [None if key is None else found.get(key) for key in of_row], target, microseconds)
-                for of_row, target in zip(keys, batch.numeric, strict=True)
-            ]
+            for plan, of_view in zip(plans.views, keys, strict=True):
+                packed = [None if key is None else found.get(key) for key in of_view]
+                ages = _place(plan, packed, batch.numeric, microseconds, marking)
+                self._metrics.age[plan.name].observe_all(ages)
         except DataError as error:
             raise unavailable(fault_of(error)) from error
+        marks = marking.marks(len(batch.rows))
         self._count(marks)
         return marks
-
-    def _fill(self, plans: ViewPlans, found: Sequence[bytes | None], target: Numeric, now: int) -> Marks:
-        """Place what was found of each view into one row of the matrix."""
-        stale: tuple[str, ...] = ()
-        missing = plans.unfetched
-        for plan, packed in zip(plans.views, found, strict=True):
-            if packed is None:
-                missing += plan.columns
-                continue
-            row = unpack_row(packed, plan.checksum)
-            missing += _place(plan, row, target)
-            if self._is_stale(plan, row, now):
-                stale += plan.columns
-        return Marks(stale, missing) if stale or missing else UNMARKED
-
-    def _is_stale(self, plan: ViewPlan, found: FeatureRow, now: int) -> bool:
-        age = max(0, now - found.event_time) / 1_000_000
-        self._metrics.age[plan.name].observe(age)
-        return age > plan.time_to_live
 
     def _count(self, marks: Sequence[Marks]) -> None:
         for mark in marks:
@@ -141,14 +126,55 @@ class OnlineFeatures:
                 self._metrics.missing.update(mark.missing)
 
 
-def _place(plan: ViewPlan, found: FeatureRow, target: Numeric) -> tuple[str, ...]:
-    """Copy the values into `target`; the names of those that are absent."""
-    values = found.values[plan.sources]
-    target[plan.targets] = values
+class _Marking:
+    """Which columns of which row are stale or missing; most rows have none."""
+
+    def __init__(self, unfetched: tuple[str, ...]) -> None:
+        self._unfetched = unfetched
+        self._stale: dict[int, tuple[str, ...]] = {}
+        self._missing: dict[int, tuple[str, ...]] = {}
+
+    def stale(self, row: int, columns: tuple[str, ...]) -> None:
+        self._stale[row] = self._stale.get(row, ()) + columns
+
+    def missing(self, row: int, columns: tuple[str, ...]) -> None:
+        self._missing[row] = self._missing.get(row, self._unfetched) + columns
+
+    def marks(self, rows: int) -> list[Marks]:
+        found = [Marks(missing=self._unfetched) if self._unfetched else UNMARKED] * rows
+        for row in {*self._stale, *self._missing}:
+            found[row] = Marks(self._stale.get(row, ()), self._missing.get(row, self._unfetched))
+        return found
+
+
+def _place(
+    plan: ViewPlan, packed: Sequence[bytes | None], matrix: Numeric, now: int, marking: _Marking
+) -> NDArray[np.float64]:
+    """Put the values of one view into their columns of `matrix`; the ages of those found, in seconds. Raises DataError."""
+    present = [row for row, value in enumerate(packed) if value is not None]
+    if len(present) < len(packed):
+        for row in set(range(len(packed))).difference(present):
+            marking.missing(row, plan.columns)
+    if not present:
+        return np.empty(0)
+    rows = unpack_rows([value for value in packed if value is not None], plan.checksum, plan.width)
+    values = rows["values"][:, plan.sources]
+    at = slice(None) if len(present) == len(packed) else np.array(present)[:, None]
+    matrix[at, plan.targets] = values
     absent = np.isnan(values)
-    if not absent.any():
-        return ()
-    return tuple(name for name, gone in zip(plan.columns, absent, strict=True) if gone)
+    if absent.any():
+        for row in np.flatnonzero(absent.any(axis=1)).tolist():
+            names = tuple(name for name, gone in zip(plan.columns, absent[row], strict=True) if gone)
+            marking.missing(present[row], names)
+    ages: NDArray[np.float64] = np.maximum(0, now - rows["event_time"]) / 1e6
+    if ages.max() > plan.time_to_live:
+        for row in np.flatnonzero(ages > plan.time_to_live).tolist():
+            marking.stale(present[row], plan.columns)
+    return ages
+
+
+def _store_keys(plan: ViewPlan, batch: Batch) -> list[bytes | None]:
+    return [_store_key(plan, row, index, batch) for index, row in enumerate(batch.rows)]
 
 
 def _store_key(plan: ViewPlan, row: Row, index: int, batch: Batch) -> bytes | None:
@@ -156,7 +182,7 @@ def _store_key(plan: ViewPlan, row: Row, index: int, batch: Batch) -> bytes | No
     values = plan.keys(row)
     if None in values:
         return None
-    key = entity_key(plan.name, [key_text(value) for value in values])
+    key = entity_key(plan.name, map(key_text, values))
     if key.count(0) != plan.key_count:
         # A NUL inside of a key would address the row of another entity.
         path = "$" if batch.single else f"$.rows[{index}]"

@@ -9,17 +9,18 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from redis import ConnectionError, RedisError  # noqa: A004 redis-py's own names
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from typing_extensions import override
 
 from formats.errors import DataError
-from formats.redis_place import MARKER, RedisPlace, connection_options
+from formats.redis_place import FORMAT, MARKER, RedisPlace, connection_options
 from serving.online_reader import RETRY_SECONDS, OnlineReader
 from serving.refusals import Fault, unavailable
-
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
 
 _log = logging.getLogger(__name__)
 
@@ -96,8 +97,6 @@ class RedisReader(OnlineReader):
 
     async def _rows(self, keys: Collection[bytes]) -> Rows:
         """Those of `keys` that have a row, with it. Raises _Unreadable."""
-        from redis import RedisError
-
         try:
             ask: Callable[..., Awaitable[list[bytes | None]]] = self._connected().execute_command
             marker, *found = await ask("HMGET", self._place.name, MARKER, *keys)
@@ -105,16 +104,11 @@ class RedisReader(OnlineReader):
             raise _Unreadable(f"the online store {self._place.address} cannot be read: {error}") from error
         except DataError as error:
             raise _Unreadable(error.message) from error
-        if marker is None:
+        if marker != FORMAT:
             raise _Unreadable(f"there is no online store in {self._place.address}")
         return {key: packed for key, packed in zip(keys, found, strict=True) if packed is not None}
 
-    def _connected(self) -> "Redis":
-        from redis import ConnectionError  # noqa: A004 redis-py's own name
-        from redis.asyncio import Redis
-        from redis.asyncio.retry import Retry
-        from redis.backoff import NoBackoff
-
+    def _connected(self) -> Redis:
         if self._client is None:
             self._client = Redis(
                 **connection_options(self._place),

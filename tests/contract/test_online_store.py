@@ -23,11 +23,14 @@ from tests.support.redis import RedisServer, choose_redis, redis_server
 
 KILLED = -9
 KEYS = [f"view\x00{number:03}".encode() for number in range(200)]
+# An update takes several commands where a store has commands.
 PUT = """
 import sys
 from pathlib import Path
 from formats.home import Home
+from resources import redis_online_store
 from resources.online_places import open_online_store
+redis_online_store._CHUNK = 7
 store = open_online_store(Home(Path(sys.argv[1])))
 for version in sys.argv[2].split(","):
     store.put({f"view\\0{number:03}".encode(): version.encode() for number in range(200)})

@@ -1,7 +1,8 @@
 """The online store in Redis where it differs from a folder: ways in, servers that refuse, break off, lose everything or hang."""
 
+import asyncio
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,17 +11,24 @@ import httpx
 import msgspec
 import psutil
 import pytest
+from rich.console import Console
 
 from formats.clock import advance_clock
 from formats.errors import DataError
 from formats.home import Home
 from formats.redis_place import RedisPlace
+from platform_assets.cli.host_checks import prepare_home
+from platform_assets.cli.processes import Processes
+from platform_assets.cli.services import RUNTIME, central_services
+from platform_assets.cli.site import Site
+from platform_assets.cli.up import _start
 from resources.endpoint_runtime import LocalEndpointRuntime
 from resources.online_settings import read_online_settings
 from resources.redis_online_store import RedisOnlineStore
+from serving.redis_reader import RedisReader
 from tests.support.bundles import ENDPOINT, deploy_model, expected, full_row, put_weather
 from tests.support.certificates import write_certificates
-from tests.support.processes import PATIENCE, Server, eventually, free_port, server
+from tests.support.processes import PATIENCE, ROOT, Server, eventually, free_port, server
 from tests.support.redis import RedisServer, choose_redis, redis_server
 
 pytestmark = pytest.mark.service
@@ -68,7 +76,7 @@ def test_a_connection_that_is_lost_before_the_end_of_an_update_writes_nothing(
             other.client_kill_filter(_type="normal", skipme=True)
 
     with monkeypatch.context() as patched:
-        patched.setattr("resources.redis_online_store.failpoint", cut)
+        patched.setattr("resources.online_store.failpoint", cut)
         assert code_of(lambda: store.put({b"a": b"2", b"b": b"2"})) == "online-store-unavailable"
     assert store.get([b"a", b"b"]) == [b"1", b"1"]
 
@@ -102,6 +110,29 @@ def test_passwords_count_and_are_read_anew(tmp_path: Path) -> None:
         file.write_text(f"{SECRET}\n")
         store.put({b"a": b"1"})
         assert store.get([b"a"]) == [b"1"]
+
+
+def test_a_few_rights_are_enough(tmp_path: Path, running: RedisServer) -> None:
+    (tmp_path / "password").write_text(SECRET)
+    with running.client() as admin:
+        for user, rights in (("runs", "+multi +exec +hset +hmget"), ("endpoints", "+hmget")):
+            admin.execute_command("ACL", "SETUSER", user, "on", f">{SECRET}", "~roadbed", *rights.split())
+    runs, endpoints = (
+        RedisPlace(url=running.url, user=user, password_file=str(tmp_path / "password"))
+        for user in ("runs", "endpoints")
+    )
+    RedisOnlineStore(runs).put({b"a": b"1"})
+    assert RedisOnlineStore(runs).get([b"a"]) == [b"1"]
+    assert code_of(lambda: RedisOnlineStore(endpoints).put({b"a": b"2"})) == "online-store-refused"
+
+    async def read() -> Mapping[bytes, bytes]:
+        reader = RedisReader(endpoints)
+        try:
+            return await reader.read([b"a"])
+        finally:
+            await reader.close()
+
+    assert asyncio.run(read()) == {b"a": b"1"}
 
 
 def test_tls_and_whom_it_believes(tmp_path: Path) -> None:
@@ -213,6 +244,26 @@ def test_each_caller_gets_its_own_features_back(home: Home) -> None:
         list(callers.map(ask, range(16)))
 
 
+def test_reads_that_wait_share_a_command_and_get_their_own_rows(running: RedisServer, store: RedisOnlineStore) -> None:
+    rows = {f"key{number}".encode(): str(number).encode() for number in range(20_000)}
+    store.put(rows)
+    asked = [{f"key{number}".encode() for number in range(start, start + 1000)} for start in range(0, 20_000, 1000)]
+
+    async def read() -> list[Mapping[bytes, bytes]]:
+        reader = RedisReader(RedisPlace(url=running.url))
+        try:
+            return await asyncio.gather(*map(reader.read, [*asked, {b"absent"}, set()]))
+        finally:
+            await reader.close()
+
+    found = asyncio.run(read())
+    for keys, got in zip(asked, found, strict=False):
+        assert {key: got[key] for key in keys} == {key: rows[key] for key in keys}
+    assert b"absent" not in found[-2]
+    with running.client() as admin:
+        assert admin.info("commandstats")["cmdstat_hmget"]["calls"] == 5
+
+
 def test_the_supervisor_hands_the_choice_over_and_no_secret(tmp_path: Path) -> None:
     home = Home(tmp_path)
     (tmp_path / "password").write_text(SECRET)
@@ -234,6 +285,33 @@ def test_the_supervisor_hands_the_choice_over_and_no_secret(tmp_path: Path) -> N
     told = [path.read_bytes() for path in home.root.rglob("*.log")]
     assert told
     assert not [text for text in (*map(str.encode, command), *told) if SECRET.encode() in text]
+
+
+def test_up_starts_the_servers_again_when_the_choice_changes(tmp_path: Path, running: RedisServer) -> None:
+    site = Site(ROOT, Home(tmp_path / "home"))
+    prepare_home(site.home)
+    deploy_model(site.home)
+    processes, runtime = Processes(site.home), LocalEndpointRuntime(site.home)
+
+    def up() -> list[str]:
+        services = [service for service in central_services(site, "") if service.name == RUNTIME]
+        return _start(processes, services, Console())
+
+    def command() -> list[str]:
+        pid = runtime.observe(ENDPOINT).pid
+        try:
+            return psutil.Process(pid).cmdline() if pid else []
+        except psutil.NoSuchProcess:
+            return []
+
+    try:
+        assert (up(), up()) == ([RUNTIME], [])
+        assert "--redis" not in eventually(command)
+        choose_redis(site.home, running)
+        assert (up(), up()) == ([RUNTIME], [])
+        eventually(lambda: "--redis" in command())
+    finally:
+        processes.stop(RUNTIME)
 
 
 def test_settings_that_cannot_be_understood_keep_a_server_from_starting(home: Home) -> None:
