@@ -36,7 +36,7 @@ FEATURES = (
     Feature(
         "Ledger in Postgres, authority as a service", (f"{_RUN}.test_postgres_ledger", f"{_RUN}.test_authority_service")
     ),
-    Feature("Online store in Redis", (f"{_RUN}.test_redis_online_store", "tests.unit.test_online_settings")),
+    Feature("Online store in Redis", (f"{_RUN}.test_redis", "tests.unit.test_online_settings")),
     Feature("Endpoint: server, hot swap, supervisor", (f"{_RUN}.test_endpoint_server", f"{_RUN}.test_supervisor")),
     Feature("kill -9 at every failpoint", ("tests.integration.test_kills",)),
     Feature("MLflow runs always end; orphans are reaped", (f"{_RUN}.test_experiment_tracking", f"{_RUN}.test_reaper")),
