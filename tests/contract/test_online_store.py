@@ -24,33 +24,34 @@ from tests.support.redis import RedisServer, choose_redis, redis_server
 KILLED = -9
 KEYS = [f"view\x00{number:03}".encode() for number in range(200)]
 # An update takes several commands where a store has commands.
-PUT = """
-import sys
+OPEN = """
+import itertools, sys
 from pathlib import Path
 from formats.home import Home
 from resources import redis_online_store
 from resources.online_places import open_online_store
 redis_online_store._CHUNK = 7
 store = open_online_store(Home(Path(sys.argv[1])))
-for version in sys.argv[2].split(","):
-    store.put({f"view\\0{number:03}".encode(): version.encode() for number in range(200)})
-"""
-# Says when it looks, ends with the last version, says how many it saw.
-WATCH = """
-import sys
-from pathlib import Path
-from formats.home import Home
-from resources.online_places import open_online_store
-store = open_online_store(Home(Path(sys.argv[1])))
 keys = [f"view\\0{number:03}".encode() for number in range(200)]
+"""
+PUT = f"""{OPEN}
+store.put(dict.fromkeys(keys, sys.argv[2].encode()))
+"""
+# Goes on until there is the file.
+UPDATE = f"""{OPEN}
+for version in itertools.count(1):
+    store.put(dict.fromkeys(keys, str(version).encode()))
+    if Path(sys.argv[2]).exists():
+        break
+"""
+# Ends when it has seen so many versions.
+WATCH = f"""{OPEN}
 seen = [0]
-print("looking", flush=True)
-while seen[-1] < int(sys.argv[2]):
+while len(set(seen)) < int(sys.argv[2]):
     found = set(store.get(keys))
     assert len(found) == 1, found
     seen.append(int(found.pop()))
     assert seen[-1] >= seen[-2], seen[-2:]
-print(len(set(seen)))
 """
 
 
@@ -62,10 +63,10 @@ class Place(NamedTuple):
     def open(self) -> OnlineStore:
         return open_online_store(self.home)
 
-    def process(self, script: str, argument: str, failpoint: str = "") -> "subprocess.Popen[str]":
+    def process(self, script: str, argument: str, failpoint: str = "") -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-c", script, str(self.home.root), argument]
         environment = os.environ | {VARIABLE: failpoint}
-        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+        return subprocess.Popen(command, cwd=ROOT, env=environment)
 
 
 class Running(Protocol):
@@ -161,19 +162,15 @@ def test_threads_of_one_process_do_not_hinder_each_other(place: Place) -> None:
 @pytest.mark.service
 def test_readers_in_other_processes_never_see_half_an_update(store: OnlineStore, place: Place) -> None:
     store.put(dict.fromkeys(KEYS, b"0"))
-    readers = [place.process(WATCH, "200") for _ in range(3)]
-    assert [_line(reader) for reader in readers] == ["looking"] * 3
-    writer = place.process(PUT, ",".join(map(str, range(1, 201))))
-    assert writer.wait(timeout=120) == 0
-    versions = [int(_line(reader)) for reader in readers]
-    assert [reader.wait(timeout=120) for reader in readers] == [0, 0, 0]
-    assert min(versions) > 2
-    assert set(store.get(KEYS)) == {b"200"}
-
-
-def _line(process: "subprocess.Popen[str]") -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
+    stop = place.home.root / "stop"
+    writer = place.process(UPDATE, str(stop))
+    try:
+        readers = [place.process(WATCH, "20") for _ in range(3)]
+        assert [reader.wait(timeout=120) for reader in readers] == [0, 0, 0]
+    finally:
+        stop.touch()
+        assert writer.wait(timeout=120) == 0
+    assert len(set(store.get(KEYS))) == 1
 
 
 @pytest.mark.kill
