@@ -13,7 +13,7 @@ import msgspec
 from benchmarks.page import write_page
 
 RESULTS = Path(__file__).with_name("results")
-PACKAGES = ("dagster", "polars", "duckdb", "torch", "onnxruntime", "mlflow", "pandera", "deltalake")
+PACKAGES = ("dagster", "polars", "duckdb", "torch", "onnxruntime", "mlflow", "pandera", "deltalake", "lmdb", "redis")
 
 
 class Row(msgspec.Struct, kw_only=True):

@@ -32,6 +32,7 @@ ErrorCode = Literal[
     "data-conflict",
     "feature-missing",
     "online-store-unavailable",
+    "online-store-refused",
     "release-missing",
     "release-expired",
     "release-out-of-order",

@@ -7,7 +7,7 @@ bundles/<hex>/                    bundles by digest
     releases/<endpoint>/<n>.json      signed release documents by sequence
 ledger/ledger.sqlite              the ledger; ledger/anchor.json its signed head
 authority/key.pem key.pub         the authority's key pair; trusted/ revoked its earlier keys; authority.yaml where things are
-online/                           the online store
+online/  online.yaml              the online store, and where it is if not there
 endpoints/<team>/<model>/<env>/   release.json (desired), observed.json, server logs, spool/ (prediction log)
 logs/  run/                       logs, pid files and sockets of what `roadbed up` started
 """
@@ -72,6 +72,11 @@ class Home(NamedTuple):
     def online(self) -> Path:
         """The online store."""
         return self.root / "online"
+
+    @property
+    def online_settings(self) -> Path:
+        """Where the online store is, if not there."""
+        return self.root / "online.yaml"
 
     @property
     def logs(self) -> Path:

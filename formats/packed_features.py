@@ -11,7 +11,8 @@ The checksum makes a reader with another column order refuse the value instead o
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,10 @@ from numpy.typing import NDArray
 
 from formats.errors import DataError
 
+MAX_KEY = 511  # bytes: LMDB's limit, and so that of every store
+
 _HEADER = struct.Struct("<IIqq")
+_BEGINNING = struct.Struct("<II")
 
 
 class FeatureRow(NamedTuple):
@@ -45,14 +49,36 @@ def unpack_row(data: bytes | memoryview, checksum: int) -> FeatureRow:
     """The row in `data`. Raises DataError if it was written for other columns or is cut off."""
     whole = len(data) >= _HEADER.size
     found, count, event_time, known_time = _HEADER.unpack_from(data) if whole else (0, 0, 0, 0)
-    expected = _HEADER.size + 4 * count
-    if not whole or found != checksum or len(data) != expected:
-        raise DataError(
-            "data-conflict",
-            f"the packed features have checksum {found:08x}, {len(data)} bytes; expected {checksum:08x}, {expected} bytes",
-            "materialize the online store again: the view's columns have changed",
-        )
+    if not whole or found != checksum or len(data) != _HEADER.size + 4 * count:
+        raise _other_columns(found, len(data), checksum, _HEADER.size + 4 * count)
     return FeatureRow(event_time, known_time, np.frombuffer(data, dtype="<f4", offset=_HEADER.size))
+
+
+def unpack_rows(packed: Sequence[bytes], checksum: int, width: int) -> NDArray[np.void]:
+    """The rows in `packed`, of `width` values each: a structured array [rows] with `event_time`, `known_time` and `values`.
+
+    Raises DataError if one of them was written for other columns or is cut off.
+    """
+    form, beginning = _row_form(width), _BEGINNING.pack(checksum, width)
+    for data in packed:
+        if len(data) != form.itemsize or not data.startswith(beginning):
+            found = _BEGINNING.unpack_from(data)[0] if len(data) >= _BEGINNING.size else 0
+            raise _other_columns(found, len(data), checksum, form.itemsize)
+    return np.frombuffer(b"".join(packed), form)
+
+
+@cache
+def _row_form(width: int) -> np.dtype[np.void]:
+    times = [("event_time", "<i8"), ("known_time", "<i8")]
+    return np.dtype([("checksum", "<u4"), ("count", "<u4"), *times, ("values", "<f4", (width,))])
+
+
+def _other_columns(found: int, size: int, checksum: int, expected: int) -> DataError:
+    return DataError(
+        "data-conflict",
+        f"the packed features have checksum {found:08x}, {size} bytes; expected {checksum:08x}, {expected} bytes",
+        "materialize the online store again: the view's columns have changed",
+    )
 
 
 def key_text(value: str | float | bool) -> str:
@@ -60,6 +86,6 @@ def key_text(value: str | float | bool) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def entity_key(view: str, key: Sequence[str]) -> bytes:
+def entity_key(view: str, key: Iterable[str]) -> bytes:
     """The store's key of the row of `view` (`<team>/<view>@<version>`) for the entity `key`."""
     return "\x00".join((view, *key)).encode()

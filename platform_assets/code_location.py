@@ -9,7 +9,8 @@ from platform_assets.datasets.assets import evaluation_set_asset, training_set_a
 from platform_assets.endpoints.assets import endpoint_asset
 from platform_assets.endpoints.rehearsal_asset import rehearsal_asset
 from platform_assets.endpoints.rollback_job import rollback_job
-from platform_assets.features.assets import Assets, feature_view_assets, online_store_asset, raw_table_assets
+from platform_assets.features.assets import Assets, feature_view_assets, raw_table_assets
+from platform_assets.features.online_assets import online_store_asset, parity_check
 from platform_assets.features.sensors import arrivals
 from platform_assets.monitoring.assets import drift_asset, prediction_log_asset
 from platform_assets.monitoring.audit_asset import audit_asset, auditing
@@ -44,7 +45,8 @@ def team_definitions(team: Team) -> dg.Definitions:
         DeclarationError: the team breaks what it has published of its tables, or takes away what somebody reads.
     """
     require_accepted(team)
-    data = dg.Definitions(assets=_data_assets(team), sensors=[], jobs=[])
+    checks = [parity_check(team.owner, team.views)] if team.views else []
+    data = dg.Definitions(assets=_data_assets(team), asset_checks=checks, sensors=[], jobs=[])
     jobs, sensor = arrivals(team.owner, team.raw_tables, team.views)
     going_back = [rollback_job(team)] if team.models else []
     base = dg.Definitions(

@@ -14,13 +14,12 @@ Passwords do not stand in it; libpq finds them in the file that `passfile=` name
 """
 
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
-from formats.errors import DeclarationError
 from formats.home import Home
+from resources.settings_file import read_settings_file
 
 FILE = "authority.yaml"
 
@@ -73,19 +72,5 @@ class AuthoritySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
 
 def read_settings(home: Home) -> AuthoritySettings:
     """The installation's settings. Raises DeclarationError if the file cannot be understood."""
-    path = home.authority / FILE
-    try:
-        text = path.read_text()
-    except FileNotFoundError:
-        return AuthoritySettings()
-    import yaml
-
-    try:
-        document: Any = yaml.safe_load(text) or {}
-        return msgspec.convert(document, AuthoritySettings)
-    except (yaml.YAMLError, msgspec.ValidationError) as error:
-        raise DeclarationError(
-            "declaration-invalid",
-            f"{path} cannot be understood: {error}",
-            "it may have ledger, anchors and service; docs/security.md shows each",
-        ) from error
+    hint = "it may have ledger, anchors and service; docs/security.md shows each"
+    return read_settings_file(home.authority / FILE, AuthoritySettings, hint)

@@ -13,7 +13,8 @@ from resources.lake import DeltaLake, Lake
 from resources.ledger import Ledger
 from resources.ledger_places import open_ledger
 from resources.local_endpoint_runtime import LocalEndpointRuntime
-from resources.online_store import LmdbOnlineStore, OnlineStore
+from resources.online_places import open_online_store
+from resources.online_store import OnlineStore
 
 
 class Installation(dg.ConfigurableResource[None]):
@@ -52,7 +53,7 @@ class Installation(dg.ConfigurableResource[None]):
     @cached_property
     def online_store(self) -> OnlineStore:
         """Features for requests."""
-        return LmdbOnlineStore(self.home.online)
+        return open_online_store(self.home)
 
     @cached_property
     def runtime(self) -> EndpointRuntime:

@@ -18,7 +18,9 @@ import msgspec
 from formats import failpoints
 from formats.durable import write_atomic
 from formats.errors import HostError
+from formats.home import Home
 from resources.endpoint_state import LastError
+from resources.online_settings import read_online_settings
 
 PORTS_VARIABLE = "ROADBED_ENDPOINT_PORTS"
 _DEFAULT_PORTS = "8801-9800"
@@ -77,12 +79,20 @@ class ServerProcess:
         return False
 
     def start(self, taken: Collection[int]) -> None:
-        """Start the server. Ports in `taken` belong to other endpoints. Raises HostError when its port is taken."""
+        """Start the server. Ports in `taken` belong to other endpoints.
+
+        Raises:
+            HostError: its port is taken.
+            DeclarationError: online.yaml, which says where the server finds its features, cannot be understood.
+        """
+        redis = read_online_settings(Home(self._home)).redis
         if self._listener is None:
             self._listener = _listen(self._folder, taken)
         descriptor = self._listener.fileno()
         command = [sys.executable, "-P", "-m", "serving", "--home", str(self._home), "--endpoint", self._endpoint]
         command += ["--fd", str(descriptor), "--parent", str(os.getpid())]
+        if redis is not None:
+            command += ["--redis", msgspec.json.encode(redis).decode()]
         with _open_log(self._folder / "server.log") as log:
             self._process = subprocess.Popen(
                 command,

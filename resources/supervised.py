@@ -5,7 +5,7 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from formats.errors import HostError
+from formats.errors import DeclarationError, HostError, RoadbedError
 from formats.home import Home
 from resources.endpoint_state import LastError, Observed, read_observed, write_observed
 from resources.reconciler import Action, Desired, History, Limits, Seen, State, reconcile
@@ -32,7 +32,7 @@ class Supervised:
         self._status: Status | None = None
         self._probed_at = 0.0
         self._misses = 0
-        self._host_error: HostError | None = None
+        self._host_error: RoadbedError | None = None
         self._host_retry_at = 0.0
         self._observed = read_observed(folder)
 
@@ -119,7 +119,7 @@ class Supervised:
             self._status = None
             self._server.start(taken)
             self._host_error = None
-        except HostError as error:
+        except (HostError, DeclarationError) as error:
             # Not a crash of the server: it never ran.
             if self._host_error is None:
                 _log.error("%s cannot start: %s", self._endpoint, error.message)

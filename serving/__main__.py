@@ -11,15 +11,18 @@ import socket
 import sys
 from pathlib import Path
 
+import msgspec
 import uvicorn
 
 from formats.errors import HostError
 from formats.home import Home
+from formats.redis_place import RedisPlace
 from serving.application import MAX_IN_FLIGHT, Application
 from serving.clock import ServingClock
 from serving.lifetime import die_with, is_orphan
 from serving.metrics import Metrics
 from serving.online_features import OnlineFeatures
+from serving.online_reader import LmdbReader, OnlineReader
 from serving.prediction_log import PredictionLog
 from serving.predictor import Predictor
 from serving.releases import Releases
@@ -34,12 +37,14 @@ FIRST_LOOK_SECONDS = 10
 class Service:
     """One endpoint's application and what keeps it current, wired to the state folder."""
 
-    def __init__(self, home: Home, endpoint: str, max_in_flight: int, parent: int | None) -> None:
+    def __init__(
+        self, home: Home, endpoint: str, max_in_flight: int, parent: int | None, redis: RedisPlace | None
+    ) -> None:
         self._parent = parent
         self._clock = ServingClock(home.clock)
         metrics = Metrics()
         self._releases = Releases(home, endpoint, self._clock, metrics.batch.observe)
-        self._store = OnlineFeatures(home.online, metrics)
+        self._store = OnlineFeatures(_reader(home, redis), metrics)
         self._log = log = PredictionLog(home.endpoint(endpoint) / "spool")
         metrics.read("roadbed_log_dropped_total", "counter", "Records the log had no room for.", lambda: log.dropped)
         metrics.read(
@@ -75,7 +80,17 @@ class Service:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._polling
         self._log.close()
-        self._store.close()
+        await self._store.close()
+
+
+def _reader(home: Home, redis: RedisPlace | None) -> OnlineReader:
+    if redis is None:
+        return LmdbReader(home.online)
+    from serving.redis_reader import (
+        RedisReader,
+    )  # half a second of imports that LMDB does not need, and no request waits for
+
+    return RedisReader(redis)
 
 
 def _end_if_failed(task: "asyncio.Task[None]") -> None:
@@ -109,7 +124,8 @@ def main(arguments: list[str] | None = None) -> int:
     except HostError as error:
         _log.critical("%s", error)
         return 3
-    service = Service(Home(options.home.resolve()), options.endpoint, options.max_in_flight, options.parent)
+    home = Home(options.home.resolve())
+    service = Service(home, options.endpoint, options.max_in_flight, options.parent, options.redis)
     config = uvicorn.Config(
         service.application,
         loop="uvloop",
@@ -135,8 +151,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=8801, help="port to listen on")
     parser.add_argument("--fd", type=int, help="descriptor of a listening socket, instead of host and port")
     parser.add_argument("--parent", type=int, help="process id of the starter; the server ends with it")
+    parser.add_argument(
+        "--redis", type=_redis, help="where the online store is, if not in the home: redis in online.yaml, as JSON"
+    )
     parser.add_argument("--max-in-flight", type=int, default=MAX_IN_FLIGHT, help="requests under way before 503")
     return parser
+
+
+def _redis(text: str) -> RedisPlace:
+    try:
+        return msgspec.json.decode(text, type=RedisPlace)
+    except msgspec.DecodeError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 if __name__ == "__main__":

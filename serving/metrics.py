@@ -4,6 +4,9 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 LATENCY = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 10_000)
 AGE = (60, 300, 900, 3600, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800)
@@ -23,6 +26,15 @@ class Histogram:
         """Count `value`."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
+
+    def observe_all(self, values: NDArray[np.float64]) -> None:
+        """Count each of `values`."""
+        if len(values) == 1:
+            self.observe(float(values[0]))
+            return
+        found = np.bincount(np.searchsorted(self.bounds, values), minlength=len(self.counts))
+        self.counts = [before + count for before, count in zip(self.counts, found.tolist(), strict=True)]
+        self.total += float(values.sum())
 
     def lines(self, name: str, labels: str) -> Iterator[str]:
         """The histogram's Prometheus lines."""

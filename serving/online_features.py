@@ -1,24 +1,19 @@
-"""Features of rows by key: read from the online store (LMDB), written into the model's matrix, marked when old or absent."""
+"""Features of rows by key: read from the online store, written into the model's matrix, marked when old or absent."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import lmdb
 import numpy as np
 from numpy.typing import NDArray
 
 from formats.contract import ServingContract, View
 from formats.errors import ContractError, DataError
-from formats.packed_features import FeatureRow, columns_checksum, entity_key, key_text, unpack_row
-from serving.desired import fingerprint
+from formats.packed_features import MAX_KEY, columns_checksum, entity_key, key_text, unpack_rows
 from serving.metrics import Metrics
-from serving.refusals import Fault, FieldError, fault_of, invalid_request, unavailable
+from serving.online_reader import OnlineReader
+from serving.refusals import FieldError, fault_of, invalid_request, unavailable
 from serving.requests import Batch, Numeric, Row, RowForm
-
-_MAX_KEY = 511  # LMDB's limit; no row can have a longer key
 
 
 class Marks(NamedTuple):
@@ -39,6 +34,7 @@ class ViewPlan(NamedTuple):
     keys: Callable[[Row], tuple[Any, ...]]
     key_count: int
     checksum: int
+    width: int
     sources: NDArray[np.intp]
     targets: NDArray[np.intp]
     columns: tuple[str, ...]
@@ -81,6 +77,7 @@ def _plan(view: View, contract: ServingContract, keyed: RowForm) -> ViewPlan:
         keys=keyed.getter(view.keys),
         key_count=len(view.keys),
         checksum=columns_checksum(view.packed),
+        width=len(view.packed),
         sources=np.array([view.columns.index(name) for _, name in used], dtype=np.intp),
         targets=np.array([index for index, _ in used], dtype=np.intp),
         columns=tuple(name for _, name in used),
@@ -91,43 +88,21 @@ def _plan(view: View, contract: ServingContract, keyed: RowForm) -> ViewPlan:
 
 
 class OnlineFeatures:
-    """The online store in `folder`, opened when it appears and again when it is replaced."""
+    """Features of rows by key, as the online store has them."""
 
-    def __init__(self, folder: Path, metrics: Metrics) -> None:
-        self._folder = folder
+    def __init__(self, reader: OnlineReader, metrics: Metrics) -> None:
+        self._reader = reader
         self._metrics = metrics
-        self._environment: lmdb.Environment | None = None
-        self._identity: str | None = None
-        self._fault = Fault(
-            "online-store-unavailable", f"there is no online store in {folder}", "materialize the online store asset"
-        )
-        self._retry_at = 0.0
 
     def refresh(self) -> None:
-        """Open the store if it appeared or was replaced since the last call."""
-        identity = _identity(self._folder / "data.mdb")
-        broken = self._environment is None and time.monotonic() >= self._retry_at
-        if identity is None or (identity == self._identity and not broken):
-            return
-        self.close()
-        self._retry_at = time.monotonic() + 1.0
-        self._identity = identity
-        try:
-            self._environment = lmdb.open(str(self._folder), readonly=True, create=False, readahead=False)
-        except lmdb.Error as error:
-            self._fault = Fault(
-                "online-store-unavailable",
-                f"the online store in {self._folder} cannot be opened: {error}",
-                "materialize the online store again, or send full feature rows",
-            )
+        """Notice a store that appeared, was replaced or came back since the last call."""
+        self._reader.refresh()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the store."""
-        if self._environment is not None:
-            self._environment.close()
-            self._environment = None
+        await self._reader.close()
 
-    def fill(self, plans: ViewPlans, batch: Batch, now: datetime) -> list[Marks]:
+    async def fill(self, plans: ViewPlans, batch: Batch, now: datetime) -> list[Marks]:
         """Fetch the features of `batch` into its numeric matrix and say for each row what is stale or missing.
 
         Raises:
@@ -135,46 +110,20 @@ class OnlineFeatures:
         """
         if not plans.views:
             return [Marks(missing=plans.unfetched)] * len(batch.rows)
-        if self._environment is None:
-            raise unavailable(self._fault)
+        keys = [_store_keys(plan, batch) for plan in plans.views]
+        found = await self._reader.read({key for of_view in keys for key in of_view if key is not None})
         microseconds = int(now.timestamp() * 1_000_000)
+        marking = _Marking(plans.unfetched)
         try:
-            return self._fill(self._environment, plans, batch, microseconds)
-        except lmdb.MapResizedError:
-            self._environment.set_mapsize(0)
-            return self._fill(self._environment, plans, batch, microseconds)
-        except lmdb.Error as error:
-            fault = Fault("online-store-unavailable", f"the online store cannot be read: {error}", "try again soon")
-            raise unavailable(fault) from error
+            for plan, of_view in zip(plans.views, keys, strict=True):
+                packed = [None if key is None else found.get(key) for key in of_view]
+                ages = _place(plan, packed, batch.numeric, microseconds, marking)
+                self._metrics.age[plan.name].observe_all(ages)
         except DataError as error:
             raise unavailable(fault_of(error)) from error
-
-    def _fill(self, environment: lmdb.Environment, plans: ViewPlans, batch: Batch, now: int) -> list[Marks]:
-        marks = []
-        with environment.begin(buffers=True) as transaction:
-            for index, row in enumerate(batch.rows):
-                stale: tuple[str, ...] = ()
-                missing = plans.unfetched
-                degraded: tuple[str, ...] = ()
-                for plan in plans.views:
-                    key = _store_key(plan, row, index, batch)
-                    packed = None if key is None else transaction.get(key)
-                    if packed is None:
-                        missing += plan.columns
-                        continue
-                    found = unpack_row(packed, plan.checksum)
-                    missing += _place(plan, found, batch.numeric[index])
-                    degraded += _degraded(plan, found)
-                    if self._is_stale(plan, found, now):
-                        stale += plan.columns
-                marks.append(Marks(stale, missing, degraded) if stale or missing or degraded else UNMARKED)
+        marks = marking.marks(len(batch.rows))
         self._count(marks)
         return marks
-
-    def _is_stale(self, plan: ViewPlan, found: FeatureRow, now: int) -> bool:
-        age = max(0, now - found.event_time) / 1_000_000
-        self._metrics.age[plan.name].observe(age)
-        return age > plan.time_to_live
 
     def _count(self, marks: Sequence[Marks]) -> None:
         for mark in marks:
@@ -184,21 +133,66 @@ class OnlineFeatures:
                 self._metrics.degraded.update(mark.degraded)
 
 
-def _place(plan: ViewPlan, found: FeatureRow, target: Numeric) -> tuple[str, ...]:
-    """Copy the values out of the transaction's memory; the names of those that are absent."""
-    values = found.values[plan.sources]
-    target[plan.targets] = values
-    absent = np.isnan(values)
-    if not absent.any():
-        return ()
-    return tuple(name for name, gone in zip(plan.columns, absent, strict=True) if gone)
+class _Marking:
+    """Which columns of which row are stale, missing or degraded; most rows have none."""
+
+    def __init__(self, unfetched: tuple[str, ...]) -> None:
+        self._unfetched = unfetched
+        self._stale: dict[int, tuple[str, ...]] = {}
+        self._missing: dict[int, tuple[str, ...]] = {}
+        self._degraded: dict[int, tuple[str, ...]] = {}
+
+    def stale(self, row: int, columns: tuple[str, ...]) -> None:
+        self._stale[row] = self._stale.get(row, ()) + columns
+
+    def missing(self, row: int, columns: tuple[str, ...]) -> None:
+        self._missing[row] = self._missing.get(row, self._unfetched) + columns
+
+    def degraded(self, row: int, columns: tuple[str, ...]) -> None:
+        self._degraded[row] = self._degraded.get(row, ()) + columns
+
+    def marks(self, rows: int) -> list[Marks]:
+        found = [Marks(missing=self._unfetched) if self._unfetched else UNMARKED] * rows
+        for row in {*self._stale, *self._missing, *self._degraded}:
+            missing = self._missing.get(row, self._unfetched)
+            found[row] = Marks(self._stale.get(row, ()), missing, self._degraded.get(row, ()))
+        return found
 
 
-def _degraded(plan: ViewPlan, found: FeatureRow) -> tuple[str, ...]:
-    """The columns whose bad value the view replaced."""
-    if not plan.flagged:
-        return ()
-    return tuple(name for name, flag in zip(plan.flagged, found.values[plan.flags].tolist(), strict=True) if flag)
+def _place(
+    plan: ViewPlan, packed: Sequence[bytes | None], matrix: Numeric, now: int, marking: _Marking
+) -> NDArray[np.float64]:
+    """Put the values of one view into their columns of `matrix`; the ages of those found, in seconds. Raises DataError."""
+    present = [row for row, value in enumerate(packed) if value is not None]
+    if len(present) < len(packed):
+        for row in set(range(len(packed))).difference(present):
+            marking.missing(row, plan.columns)
+    if not present:
+        return np.empty(0)
+    rows = unpack_rows([value for value in packed if value is not None], plan.checksum, plan.width)
+    values = rows["values"][:, plan.sources]
+    at = slice(None) if len(present) == len(packed) else np.array(present)[:, None]
+    matrix[at, plan.targets] = values
+    for row, names in _named(np.isnan(values), plan.columns):
+        marking.missing(present[row], names)
+    for row, names in _named(rows["values"][:, plan.flags] != 0, plan.flagged):
+        marking.degraded(present[row], names)
+    ages: NDArray[np.float64] = np.maximum(0, now - rows["event_time"]) / 1e6
+    if ages.max() > plan.time_to_live:
+        for row in np.flatnonzero(ages > plan.time_to_live).tolist():
+            marking.stale(present[row], plan.columns)
+    return ages
+
+
+def _named(marked: NDArray[np.bool_], columns: tuple[str, ...]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """The rows of `marked` [rows, columns] that have a mark, with the columns that have it."""
+    if marked.any():
+        for row in np.flatnonzero(marked.any(axis=1)).tolist():
+            yield row, tuple(name for name, mark in zip(columns, marked[row], strict=True) if mark)
+
+
+def _store_keys(plan: ViewPlan, batch: Batch) -> list[bytes | None]:
+    return [_store_key(plan, row, index, batch) for index, row in enumerate(batch.rows)]
 
 
 def _store_key(plan: ViewPlan, row: Row, index: int, batch: Batch) -> bytes | None:
@@ -206,15 +200,9 @@ def _store_key(plan: ViewPlan, row: Row, index: int, batch: Batch) -> bytes | No
     values = plan.keys(row)
     if None in values:
         return None
-    key = entity_key(plan.name, [key_text(value) for value in values])
+    key = entity_key(plan.name, map(key_text, values))
     if key.count(0) != plan.key_count:
         # A NUL inside of a key would address the row of another entity.
         path = "$" if batch.single else f"$.rows[{index}]"
         raise invalid_request([FieldError(path, f"the keys of {plan.name} must not contain the character NUL")])
-    return key if len(key) <= _MAX_KEY else None
-
-
-def _identity(path: Path) -> str | None:
-    """Changes when the file is replaced, not when it is written."""
-    mark = fingerprint(path)
-    return None if mark is None else mark.partition("-")[0]
+    return key if len(key) <= MAX_KEY else None

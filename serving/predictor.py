@@ -66,7 +66,7 @@ class Predictor:
         model = serving.model
         marks: Sequence[Marks] = [UNMARKED] * len(batch.rows)
         if batch.form is model.decoder.keyed:
-            marks = self._store.fill(model.views, batch, now)
+            marks = await self._store.fill(model.views, batch, now)
         try:
             answer = await serving.batcher.submit(batch.numeric, batch.categorical)
         except ContractError as error:

@@ -36,6 +36,7 @@ FEATURES = (
     Feature(
         "Ledger in Postgres, authority as a service", (f"{_RUN}.test_postgres_ledger", f"{_RUN}.test_authority_service")
     ),
+    Feature("Online store in Redis", (f"{_RUN}.test_redis", "tests.unit.test_online_settings")),
     Feature("Endpoint: server, hot swap, supervisor", (f"{_RUN}.test_endpoint_server", f"{_RUN}.test_supervisor")),
     Feature("kill -9 at every failpoint", ("tests.integration.test_kills",)),
     Feature("MLflow runs always end; orphans are reaped", (f"{_RUN}.test_experiment_tracking", f"{_RUN}.test_reaper")),
@@ -46,7 +47,7 @@ FEATURES = (
         "Every command in the documentation",
         ("tests.unit.docs.test_documented_commands", f"{_RUN}.test_documented_commands"),
     ),
-    Feature("Kubernetes, Redis, S3", ()),
+    Feature("Kubernetes, S3", ()),
 )
 
 

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import msgspec
 import yaml
 
 from formats.durable import write_atomic
@@ -17,6 +18,7 @@ from formats.home import Home
 from platform_assets.cli.processes import Service
 from platform_assets.cli.site import LOOPBACK, Site
 from platform_assets.cli.workspace import Location, locations
+from resources.online_settings import read_online_settings
 
 WEBSERVER = "webserver"
 DAEMON = "daemon"
@@ -76,8 +78,13 @@ def central_services(site: Site, instance: str) -> list[Service]:
     return [
         _service(site, WEBSERVER, webserver, inputs),
         _service(site, DAEMON, daemon, inputs),
-        _service(site, RUNTIME, runtime, ""),
+        _service(site, RUNTIME, runtime, _servers_settings(site)),
     ]
+
+
+def _servers_settings(site: Site) -> str:
+    """What every server is started with, so that they are all started again when it changes."""
+    return msgspec.json.encode(read_online_settings(site.home)).decode()
 
 
 def _code_server(site: Site, location: Location, instance: str) -> Service:

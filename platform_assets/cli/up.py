@@ -83,8 +83,8 @@ def start_services(site: Site, console: Console) -> list[str]:
 def _start(processes: Processes, services: list[Service], console: Console) -> list[str]:
     started = []
     for service in services:
-        if service.name == RUNTIME and is_running(Places.of(processes.home)):
-            continue  # an endpoint asset may have started it, under plain `dagster dev`
+        if service.name == RUNTIME and is_running(Places.of(processes.home)) and processes.record(RUNTIME) is None:
+            continue  # an endpoint asset started it, under plain `dagster dev`
         if processes.start(service):
             console.print(f"start    {service.name}")
             started.append(service.name)

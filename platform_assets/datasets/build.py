@@ -8,7 +8,6 @@ import polars as pl
 from formats.errors import DataError
 from platform_assets.contracts.spec import Contract
 from platform_assets.datasets.spec import Label, Spine, TrainingSet
-from platform_assets.features.history import History
 from platform_assets.features.joining import joined
 from platform_assets.features.spec import FeatureView, Tables
 
@@ -27,7 +26,7 @@ def features_as_known(
     """
     asked = _known_by(tables, {table.name: table.contract for table in spine.tables}, as_of)
     questions = spine.compute(asked, start, end).select(list(spine.contract.columns))
-    histories = [_history(view, tables) for view in views]
+    histories = [view.history(tables[view.name]) for view in views]
     with joined(questions, spine.prediction_time, histories, as_of) as rows:
         return rows.collect()
 
@@ -73,16 +72,4 @@ def _with_label(features: pl.LazyFrame, label: Label, tables: Tables, known_by: 
     latest = answers.sort(times).unique(list(contract.key), keep="last", maintain_order=True)
     return features.join(
         latest.select(*contract.key, label.column), on=list(contract.key), how="left", maintain_order="left"
-    )
-
-
-def _history(view: FeatureView, tables: Tables) -> History:
-    contract = view.contract
-    return History(
-        rows=tables[view.name],
-        keys=view.entity.keys,
-        event_time=str(contract.event_time),
-        known_time=str(contract.known_time),
-        features=view.features,
-        time_to_live=view.time_to_live,
     )

@@ -1,29 +1,18 @@
-"""Raw tables, feature views and the online store as assets."""
+"""Raw tables and feature views as assets."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from formats.canonical import digest_of, sha256_hex
 from platform_assets.contracts.assets import column_schema, contract_check
 from platform_assets.contracts.spec import Contract
-from platform_assets.features.online import newest_rows, packed
 from platform_assets.features.spec import FeatureView, RawTable, Source
 from platform_assets.materialized import Materialized
 from platform_assets.ownership import FRESHNESS, Owner
 from platform_assets.tables import quarantine_spec, requested_window, store_table
 from resources.installation import Installation
-
-# Not eager(): that waits for every upstream partition, and most days of a replay have not arrived.
-ON_NEW_DATA = (
-    dg.AutomationCondition.any_deps_updated().since_last_handled()
-    & ~dg.AutomationCondition.in_progress()
-    & ~dg.AutomationCondition.any_deps_in_progress()
-)
-
-_ONLINE_DAYS = 14  # an entity without a row for longer keeps the one it has, which is then marked stale
 
 Assets = list[dg.AssetsDefinition | dg.AssetSpec]
 
@@ -55,42 +44,6 @@ def feature_view_assets(owner: Owner, view: FeatureView) -> Assets:
     ins = {source.table.name: _source_in(owner, source) for source in view.sources}
     asset = _table_asset(owner, key, view.contract, description, group="features", daily=True, ins=ins)
     return [asset(compute), quarantine_spec(owner, key, daily=True)]
-
-
-def online_store_asset(owner: Owner, views: Sequence[FeatureView]) -> dg.AssetsDefinition:
-    """The team's rows in the online store: the newest known row of each entity, one transaction an update."""
-    key = dg.AssetKey([owner.team, "online_store"])
-
-    def fill(context: dg.AssetExecutionContext, installation: Installation) -> Materialized:
-        rows: dict[bytes, bytes] = {}
-        facts: dict[str, dg.MetadataValue[Any] | int | str] = {}
-        for view in views:
-            newest = newest_rows(view, _recent(owner, view, installation))
-            rows.update(packed(owner.team, view, newest))
-            facts[f"{view.name} newest event"] = str(newest[str(view.contract.event_time)].max())
-        installation.online_store.put(rows)
-        context.log.info("%d rows of %d views put into the online store", len(rows), len(views))
-        version = digest_of({name.decode(): sha256_hex(value) for name, value in rows.items()})
-        return dg.MaterializeResult(
-            data_version=dg.DataVersion(version), metadata={"dagster/row_count": len(rows), **facts}
-        )
-
-    return dg.asset(
-        key=key,
-        deps=[dg.AssetDep([owner.team, view.name], partition_mapping=dg.AllPartitionMapping()) for view in views],
-        description="The newest known row of each entity of each view, where the endpoints read it.",
-        group_name="features",
-        owners=[owner.contact],
-        kinds={"lmdb"},
-        freshness_policy=FRESHNESS,
-        automation_condition=ON_NEW_DATA,
-    )(fill)
-
-
-def _recent(owner: Owner, view: FeatureView, installation: Installation) -> pl.LazyFrame:
-    table = f"{owner.team}/{view.name}"
-    days = sorted(installation.lake.digests(table))
-    return installation.lake.scan(table, days[-_ONLINE_DAYS:])
 
 
 def _read(context: dg.AssetExecutionContext, owner: Owner, table: RawTable, installation: Installation) -> pl.LazyFrame:

@@ -1,41 +1,125 @@
-"""The newest row of each entity, packed for the online store."""
+"""What an update puts into the online store: the newest row of each entity, packed, and a note of what it was made of."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from formats.canonical import digest_of
+from formats.errors import DataError
 from formats.packed_features import FeatureRow, columns_checksum, entity_key, pack_row
 from platform_assets.contracts.outcomes import MARK
 from platform_assets.features.spec import FeatureView
+from resources.lake import Lake
+from resources.online_store import OnlineStore
+
+Matrix = NDArray[np.float32]
+
+_LEAST_DAYS = 14  # an entity without a row for longer keeps the one it has, which is then marked stale
 
 
-def newest_rows(view: FeatureView, rows: pl.LazyFrame) -> pl.DataFrame:
-    """One row an entity: the latest event, of equal ones the latest known."""
-    contract = view.contract
-    times = [str(contract.event_time), str(contract.known_time)]
-    return rows.sort(times).unique(list(view.entity.keys), keep="last", maintain_order=True).collect()
+class Update(msgspec.Struct, frozen=True):
+    """An update of a team's rows: when it was, by the installation's clock, and the digest of each view then, by name.
+
+    It is written in the transaction of the rows, so it is true of them whatever was killed.
+    """
+
+    as_of: datetime
+    views: dict[str, str]
+
+
+class Contents(NamedTuple):
+    """What an update puts into the store: the newest rows of each view, their packed rows by key, and the note."""
+
+    update: Update
+    newest: list[pl.DataFrame]
+    rows: dict[bytes, bytes]
+    note: dict[bytes, bytes]
+
+
+def contents(team: str, views: Sequence[FeatureView], lake: Lake, as_of: datetime) -> Contents:
+    """What is to be servable at `as_of`, of what the lake holds."""
+    # Digests first: what is written while the rows are read makes them look older than they are, never newer.
+    update = Update(as_of, digests_of(lake, team, views))
+    newest = [newest_rows(view, recent_rows(lake, team, view), as_of) for view in views]
+    rows = dict(row for view, found in zip(views, newest, strict=True) for row in packed(team, view, found))
+    return Contents(update, newest, rows, {_note_key(team): msgspec.json.encode(update)})
+
+
+def last_update(team: str, store: OnlineStore) -> Update:
+    """What the team's rows in `store` were made of. Raises DataError if there are none."""
+    found = store.get([_note_key(team)])[0]
+    if found is None:
+        raise DataError(
+            "data-missing",
+            f"the online store {store.address} holds nothing of {team}",
+            f"materialize {team}/online_store",
+        )
+    try:
+        return msgspec.json.decode(found, type=Update)
+    except msgspec.DecodeError as error:
+        raise DataError(
+            "data-conflict",
+            f"the note of {team} in {store.address} is damaged: {error}",
+            f"materialize {team}/online_store",
+        ) from error
+
+
+def _note_key(team: str) -> bytes:
+    # No view's name is empty, so no entity has this key.
+    return entity_key("", (team,))
+
+
+def digests_of(lake: Lake, team: str, views: Iterable[FeatureView]) -> dict[str, str]:
+    """The digest of all that each view holds, by name."""
+    return {view.name: digest_of(lake.digests(f"{team}/{view.name}")) for view in views}
+
+
+def recent_rows(lake: Lake, team: str, view: FeatureView) -> pl.LazyFrame:
+    """The view's rows of the days that can hold a value that is not too old."""
+    table = f"{team}/{view.name}"
+    days = max(_LEAST_DAYS, view.time_to_live // timedelta(days=1) + 2)
+    return lake.scan(table, sorted(lake.digests(table))[-days:])
+
+
+def newest_rows(view: FeatureView, rows: pl.LazyFrame, as_of: datetime) -> pl.DataFrame:
+    """One row an entity, of those known by `as_of`: the latest event, of equal ones the latest known."""
+    event, known = str(view.contract.event_time), str(view.contract.known_time)
+    newest = rows.filter(pl.col(known) <= as_of).sort(event, known)
+    return newest.unique(list(view.entity.keys), keep="last", maintain_order=True).collect()
+
+
+def store_keys(team: str, view: FeatureView, entities: pl.DataFrame) -> list[bytes]:
+    """The store's key of each row of `entities`."""
+    name = view.qualified(team)
+    return [entity_key(name, key) for key in entities.select(pl.col(view.entity.keys).cast(pl.String)).iter_rows()]
+
+
+def served_values(view: FeatureView, frame: pl.DataFrame) -> Matrix:
+    """The features that are served, as they are served: float32 [rows, columns], NaN where there is none."""
+    numbers = frame.select(pl.col(view.packed).cast(pl.Float32).fill_null(float("nan")))
+    return np.ascontiguousarray(numbers.to_numpy(), dtype=np.float32)
 
 
 def packed(team: str, view: FeatureView, newest: pl.DataFrame) -> Iterable[tuple[bytes, bytes]]:
     """Key and packed value of each row (formats/packed_features.py)."""
     served = view.served(team)
     checksum = columns_checksum(served.packed)
-    keys = newest.select(pl.col(view.entity.keys).cast(pl.String)).rows()
-    times = newest.select(
+    times: Sequence[tuple[int, int]] = newest.select(
         pl.col(str(view.contract.event_time)).dt.epoch("us").alias("event"),
         pl.col(str(view.contract.known_time)).dt.epoch("us").alias("known"),
     ).rows()
-    numbers = newest.select(pl.col(view.packed).cast(pl.Float32).fill_null(float("nan")), *_flags(view))
-    values = np.ascontiguousarray(numbers.to_numpy(), dtype=np.float32)
-    for key, (event, known), row in zip(keys, times, values, strict=True):
-        yield entity_key(served.name, key), pack_row(FeatureRow(event, known, row), checksum)
+    values = np.hstack([served_values(view, newest), _flags(view, newest)])
+    for key, (event, known), row in zip(store_keys(team, view, newest), times, values, strict=True):
+        yield key, pack_row(FeatureRow(event, known, row), checksum)
 
 
-def _flags(view: FeatureView) -> Iterable[pl.Expr]:
-    """For each degradable feature whether its value was replaced."""
+def _flags(view: FeatureView, newest: pl.DataFrame) -> Matrix:
+    """For each degradable feature whether its value was replaced: 1 or 0."""
     marked = pl.col(MARK).str.split(",")
-    return (
-        marked.list.contains(name).fill_null(value=False).cast(pl.Float32).alias(f"degraded:{name}")
-        for name in view.degradable
-    )
+    flags = [marked.list.contains(name).fill_null(value=False).alias(name) for name in view.degradable]
+    return newest.select(flags).cast(pl.Float32).to_numpy() if flags else np.empty((newest.height, 0), np.float32)

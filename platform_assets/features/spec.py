@@ -10,6 +10,7 @@ from formats.contract import View
 from formats.errors import DeclarationError
 from platform_assets.contracts.projections import polars_type
 from platform_assets.contracts.spec import Contract
+from platform_assets.features.history import History
 
 Tables = Mapping[str, pl.LazyFrame]
 
@@ -71,8 +72,9 @@ class Source:
 class FeatureView:
     """Features of an entity over time. `compute(tables, start, end)` gives the rows that became known in [start, end).
 
-    `time_to_live`: a value older than this (by event time) is missing in training and marked stale online. `version_of` as for a
-    raw table.
+    `time_to_live`: a value older than this (by event time) is missing in training and marked stale online. `servable_within`: how
+    long after the newest event endpoints can read it at the latest; the online store's check `lag` says when it took longer.
+    `version_of` as for a raw table.
     """
 
     name: str
@@ -83,9 +85,16 @@ class FeatureView:
     time_to_live: timedelta
     description: str
     version_of: str | None = None
+    servable_within: timedelta | None = None
 
     def __post_init__(self) -> None:
         contract = self.contract
+        if self.servable_within is not None and self.servable_within <= timedelta():
+            raise DeclarationError(
+                "declaration-invalid",
+                f"feature view {self.name} is to be servable within {self.servable_within}",
+                "no row is servable before its event; allow some time, or leave servable_within out",
+            )
         if contract.event_time is None or contract.known_time is None or contract.key != self.entity.keys:
             raise DeclarationError(
                 "declaration-invalid",
@@ -106,6 +115,17 @@ class FeatureView:
     def lineage(self, column: str) -> tuple[str, ...]:
         """The raw columns that a column is made of, as `<table>.<column>`: the contract's `sources`."""
         return tuple(self.contract.metadata(column).get("sources", ()))
+
+    def history(self, rows: pl.LazyFrame) -> History:
+        """The view's `rows`, as the point-in-time join takes them: the one definition of training, scoring and the online check."""
+        return History(
+            rows=rows,
+            keys=self.entity.keys,
+            event_time=str(self.contract.event_time),
+            known_time=str(self.contract.known_time),
+            features=self.features,
+            time_to_live=self.time_to_live,
+        )
 
     @property
     def packed(self) -> tuple[str, ...]:

@@ -1,56 +1,109 @@
-"""What every online store does, whatever stores it. A new implementation is added to `IMPLEMENTATIONS` and nowhere else."""
+"""What every online store does, whatever stores it. A new implementation is added to `place` and nowhere else."""
 
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple, Protocol
+from uuid import uuid4
 
 import pytest
 
 from formats.errors import DataError
 from formats.failpoints import VARIABLE
-from resources.online_store import LmdbOnlineStore, OnlineStore
+from formats.home import Home
+from resources.online_places import open_online_store
+from resources.online_store import OnlineStore
 from tests.support.processes import ROOT
-
-IMPLEMENTATIONS: dict[str, Callable[[Path], OnlineStore]] = {"lmdb": lambda folder: LmdbOnlineStore(folder / "online")}
+from tests.support.redis import RedisServer, choose_redis, redis_server
 
 KILLED = -9
 KEYS = [f"view\x00{number:03}".encode() for number in range(200)]
-PUT = """
-import sys
+# An update takes several commands where a store has commands.
+OPEN = """
+import itertools, sys
 from pathlib import Path
-from resources.online_store import LmdbOnlineStore
-store = LmdbOnlineStore(Path(sys.argv[1]) / "online")
-for version in sys.argv[2].split(","):
-    store.put({f"view\\0{number:03}".encode(): version.encode() for number in range(200)})
+from formats.home import Home
+from resources import redis_online_store
+from resources.online_places import open_online_store
+redis_online_store._CHUNK = 7
+store = open_online_store(Home(Path(sys.argv[1])))
+keys = [f"view\\0{number:03}".encode() for number in range(200)]
+"""
+PUT = f"""{OPEN}
+store.put(dict.fromkeys(keys, sys.argv[2].encode()))
+"""
+# Goes on until there is the file.
+UPDATE = f"""{OPEN}
+for version in itertools.count(1):
+    store.put(dict.fromkeys(keys, str(version).encode()))
+    if Path(sys.argv[2]).exists():
+        break
+"""
+# Ends when it has seen so many versions.
+WATCH = f"""{OPEN}
+seen = [0]
+while len(set(seen)) < int(sys.argv[2]):
+    found = set(store.get(keys))
+    assert len(found) == 1, found
+    seen.append(int(found.pop()))
+    assert seen[-1] >= seen[-2], seen[-2:]
 """
 
 
-def put(folder: Path, versions: str, failpoint: str = "") -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-c", PUT, str(folder), versions]
-    return subprocess.Popen(command, cwd=ROOT, env=os.environ | {VARIABLE: failpoint})
+class Place(NamedTuple):
+    """An installation that has its online store somewhere."""
+
+    home: Home
+
+    def open(self) -> OnlineStore:
+        return open_online_store(self.home)
+
+    def process(self, script: str, argument: str, failpoint: str = "") -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-c", script, str(self.home.root), argument]
+        environment = os.environ | {VARIABLE: failpoint}
+        return subprocess.Popen(command, cwd=ROOT, env=environment)
 
 
-@pytest.fixture(params=IMPLEMENTATIONS)
-def make(request: pytest.FixtureRequest) -> Callable[[Path], OnlineStore]:
-    return IMPLEMENTATIONS[request.param]
+class Running(Protocol):
+    """The Redis server, started when it is first asked for."""
+
+    def __call__(self) -> RedisServer: ...
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Running]:
+    with ExitStack() as stack:
+        yield cache(lambda: stack.enter_context(redis_server()))
+
+
+@pytest.fixture(params=["lmdb", pytest.param("redis", marks=pytest.mark.service)])
+def place(request: pytest.FixtureRequest, tmp_path: Path, running: Running) -> Place:
+    home = Home(tmp_path)
+    if request.param == "redis":
+        choose_redis(home, running(), name=uuid4().hex)
+    return Place(home)
 
 
 @pytest.fixture
-def store(make: Callable[[Path], OnlineStore], tmp_path: Path) -> OnlineStore:
-    return make(tmp_path)
+def store(place: Place) -> OnlineStore:
+    return place.open()
 
 
 def test_before_the_first_update_nothing_is_there(store: OnlineStore, tmp_path: Path) -> None:
+    before = list(tmp_path.iterdir())
     assert store.get([b"a", b"b"]) == [None, None]
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == before
 
 
 def test_rows_come_back_in_the_order_of_the_keys(store: OnlineStore) -> None:
     store.put({b"b": b"2", b"a": b"1", b"c": b""})
     assert store.get([b"c", b"x", b"a", b"b", b"a"]) == [b"", None, b"1", b"2", b"1"]
+    assert store.get([]) == []
 
 
 def test_an_update_replaces_its_rows_and_keeps_the_others(store: OnlineStore) -> None:
@@ -60,9 +113,22 @@ def test_an_update_replaces_its_rows_and_keeps_the_others(store: OnlineStore) ->
     assert store.get([b"a", b"b"]) == [b"1", b"3"]
 
 
-def test_another_handle_sees_the_same(make: Callable[[Path], OnlineStore], tmp_path: Path) -> None:
-    make(tmp_path).put({b"a": b"1"})
-    assert make(tmp_path).get([b"a"]) == [b"1"]
+def test_bytes_are_kept_as_they_are(store: OnlineStore) -> None:
+    rows = {b"\xff\x00\r\n$3": bytes(range(256)), "é\x00ü".encode(): b"\r\n*2\r\n"}
+    store.put(rows)
+    assert store.get(list(rows)) == list(rows.values())
+
+
+def test_another_handle_sees_the_same(place: Place) -> None:
+    place.open().put({b"a": b"1"})
+    assert place.open().get([b"a"]) == [b"1"]
+    assert place.open().address == place.open().address
+
+
+def test_an_update_larger_than_one_command_is_still_one(store: OnlineStore) -> None:
+    rows = {f"view\x00{number}".encode(): str(number).encode() for number in range(25_001)}
+    store.put(rows)
+    assert store.get(list(rows)) == list(rows.values())
 
 
 def test_a_key_that_is_too_long_is_refused_and_nothing_is_written(store: OnlineStore) -> None:
@@ -74,14 +140,14 @@ def test_a_key_that_is_too_long_is_refused_and_nothing_is_written(store: OnlineS
     assert store.get([b"a", b"k" * 511]) == [b"1", b"4"]
 
 
-def test_threads_of_one_process_do_not_hinder_each_other(make: Callable[[Path], OnlineStore], tmp_path: Path) -> None:
+def test_threads_of_one_process_do_not_hinder_each_other(place: Place) -> None:
     failures: list[BaseException] = []
 
     def work(number: int) -> None:
         try:
             for _ in range(20):
-                make(tmp_path).put({f"key-{number}".encode(): b"1"})
-                assert make(tmp_path).get([f"key-{number}".encode()]) == [b"1"]
+                place.open().put({f"key-{number}".encode(): b"1"})
+                assert place.open().get([f"key-{number}".encode()]) == [b"1"]
         except BaseException as error:  # noqa: BLE001 told by the assertion below
             failures.append(error)
 
@@ -94,19 +160,17 @@ def test_threads_of_one_process_do_not_hinder_each_other(make: Callable[[Path], 
 
 
 @pytest.mark.service
-def test_a_reader_in_another_process_never_sees_half_an_update(store: OnlineStore, tmp_path: Path) -> None:
+def test_readers_in_other_processes_never_see_half_an_update(store: OnlineStore, place: Place) -> None:
     store.put(dict.fromkeys(KEYS, b"0"))
-    versions = [str(number) for number in range(1, 60)]
-    writer = put(tmp_path, ",".join(versions))
-    seen = []
-    while writer.poll() is None:
-        found = set(store.get(KEYS))
-        assert len(found) == 1
-        seen.append(found.pop())
-    assert writer.wait() == 0
-    numbers = [int(version or -1) for version in seen]
-    assert numbers == sorted(numbers)
-    assert set(store.get(KEYS)) == {b"59"}
+    stop = place.home.root / "stop"
+    writer = place.process(UPDATE, str(stop))
+    try:
+        readers = [place.process(WATCH, "20") for _ in range(3)]
+        assert [reader.wait(timeout=120) for reader in readers] == [0, 0, 0]
+    finally:
+        stop.touch()
+        assert writer.wait(timeout=120) == 0
+    assert len(set(store.get(KEYS))) == 1
 
 
 @pytest.mark.kill
@@ -114,10 +178,10 @@ def test_a_reader_in_another_process_never_sees_half_an_update(store: OnlineStor
     ("failpoint", "found"), [("online_store.before_commit", b"0"), ("online_store.after_commit", b"1")]
 )
 def test_a_killed_update_is_wholly_there_or_not_at_all(
-    store: OnlineStore, tmp_path: Path, failpoint: str, found: bytes
+    store: OnlineStore, place: Place, failpoint: str, found: bytes
 ) -> None:
     store.put(dict.fromkeys(KEYS, b"0"))
-    assert put(tmp_path, "1", failpoint).wait(timeout=60) == KILLED
+    assert place.process(PUT, "1", failpoint).wait(timeout=60) == KILLED
     assert set(store.get(KEYS)) == {found}
-    assert put(tmp_path, "1").wait(timeout=60) == 0
+    assert place.process(PUT, "1").wait(timeout=60) == 0
     assert set(store.get(KEYS)) == {b"1"}

@@ -14,8 +14,10 @@ from formats.bundle import manifest_of
 from formats.contract import Column, ServingContract, View
 from formats.home import Home
 from formats.identifiers import uuid7
+from formats.packed_features import FeatureRow, columns_checksum, entity_key, pack_row
 from formats.release import ReleaseDocument, sign_release
 from formats.signing import PrivateKey, load_private_key, new_private_key, private_pem, public_pem
+from resources.online_places import open_online_store
 
 ENDPOINT = "aviation/departure_delay/prod/endpoint"
 WEATHER = View(
@@ -156,3 +158,19 @@ def deploy_model(home: Home, sequence: int = 1, bias: float = 0.0, **changes: st
     document = release(store_bundle(home, payload(bias)), sequence, **changes)
     deploy(home, document)
     return document
+
+
+def put_weather(
+    home: Home,
+    winds: dict[str, tuple[datetime, float]],
+    columns: tuple[str, ...] = WEATHER.packed,
+    *,
+    replaced: bool = False,
+) -> None:
+    """Put the wind of airports, read at a time, where the home's servers find it; `replaced` marks the wind as degraded."""
+    rows = {}
+    for airport, (at, wind) in winds.items():
+        stamp = int(at.timestamp() * 1_000_000)
+        row = FeatureRow(stamp, stamp, np.array([10.0, wind, replaced], np.float32))
+        rows[entity_key(WEATHER.name, [airport])] = pack_row(row, columns_checksum(columns))
+    open_online_store(home).put(rows)

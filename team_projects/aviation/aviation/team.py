@@ -76,6 +76,8 @@ ORIGIN_WEATHER: Final = FeatureView(
     sources=(Source(WEATHER),),
     compute=views.origin_weather,
     time_to_live=timedelta(hours=6),
+    # A reading is known an hour after the hour that it describes began, and the last of a day an hour before its end.
+    servable_within=timedelta(hours=3),
     description="The last reading at the origin; the wind as a vector.",
 )
 ORIGIN_CONGESTION: Final = FeatureView(
@@ -85,6 +87,7 @@ ORIGIN_CONGESTION: Final = FeatureView(
     sources=(Source(OUTCOMES, lookback_days=1), Source(SCHEDULE, lookback_days=30)),
     compute=views.origin_congestion,
     time_to_live=timedelta(hours=1),
+    servable_within=timedelta(minutes=30),
     description="How the origin is running: the last hours' delays, what is overdue, what is planned.",
 )
 CARRIER_RECORD: Final = WindowedView(
@@ -99,6 +102,7 @@ CARRIER_RECORD: Final = WindowedView(
         for name, aggregation in record("carrier", span, over).items()
     },
     time_to_live=timedelta(hours=6),
+    servable_within=timedelta(hours=2),
     description="The carrier's delays over the last seven days, day, and three hours.",
 )
 

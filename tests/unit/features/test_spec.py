@@ -1,5 +1,6 @@
 """Declarations of raw tables and feature views that contradict themselves are refused."""
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -100,10 +101,17 @@ def test_the_newest_row_is_of_the_latest_event_and_of_equal_ones_the_latest_know
             ("JFK", 4, 1.0, "clear", True, 2, 3),
             ("JFK", 4, 2.0, "clear", True, 2, 5),
             ("JFK", 4, 3.0, "clear", True, 1, 9),
+            ("JFK", 4, 5.0, "clear", True, 3, 10),
             ("JFK", 22, 4.0, "clear", True, 0, 0),
         ),
+        AT + timedelta(hours=9),
     )
     assert sorted(found.select("runway", "wind").rows()) == [(4, 2.0), (22, 4.0)]
+
+
+def test_a_budget_that_nothing_can_keep_is_refused() -> None:
+    with pytest.raises(DeclarationError, match="servable within 0:00:00"):
+        dataclasses.replace(view(), servable_within=timedelta())
 
 
 def test_a_replaced_value_is_packed_with_its_mark() -> None:

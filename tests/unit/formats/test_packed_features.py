@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from formats.errors import DataError
-from formats.packed_features import FeatureRow, columns_checksum, entity_key, key_text, pack_row, unpack_row
+from formats.packed_features import (
+    FeatureRow,
+    columns_checksum,
+    entity_key,
+    key_text,
+    pack_row,
+    unpack_row,
+    unpack_rows,
+)
 
 COLUMNS = ("wind", "visibility")
 CHECKSUM = columns_checksum(COLUMNS)
@@ -41,6 +49,30 @@ def test_a_row_that_is_cut_off_is_refused(length: int) -> None:
 def test_a_row_with_a_tail_is_refused() -> None:
     with pytest.raises(DataError):
         unpack_row(pack_row(ROW, CHECKSUM) + b"\x00", CHECKSUM)
+
+
+def test_rows_come_back_together() -> None:
+    other = FeatureRow(5, 6, np.array([0.0, -1.0], np.float32))
+    found = unpack_rows([pack_row(ROW, CHECKSUM), pack_row(other, CHECKSUM)], CHECKSUM, 2)
+    np.testing.assert_array_equal(found["values"], np.array([ROW.values, other.values]))
+    assert found["event_time"].tolist() == [1, 5]
+    assert found["known_time"].tolist() == [-2, 6]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"",
+        b"\x00" * 32,
+        pack_row(ROW, CHECKSUM)[:-1],
+        pack_row(ROW, CHECKSUM) + b"\x00",
+        pack_row(ROW, CHECKSUM + 1),
+        pack_row(FeatureRow(1, 2, np.array([1.0], np.float32)), CHECKSUM),
+    ],
+)
+def test_one_broken_row_among_others_is_refused(broken: bytes) -> None:
+    with pytest.raises(DataError, match=f"{len(broken)} bytes; expected {CHECKSUM:08x}, 32 bytes"):
+        unpack_rows([pack_row(ROW, CHECKSUM), broken], CHECKSUM, 2)
 
 
 def test_view_version_and_each_part_of_the_key_count() -> None:

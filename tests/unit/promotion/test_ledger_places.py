@@ -56,7 +56,7 @@ service: {url: "https://authority.example.org", token_file: /etc/token}
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("ledger: [", "while parsing"),
+        ("ledger: [", "line 1 is not YAML"),
         ("ledgers: {}", "unknown field"),
         ("ledger: {}", "postgres"),
         ("anchors: []", "without any anchor"),

@@ -1,6 +1,8 @@
+import numpy as np
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from serving.metrics import Metrics
+from serving.metrics import Histogram, Metrics
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -32,3 +34,12 @@ def test_the_text_is_what_prometheus_reads() -> None:
 
 def test_nothing_counted_is_valid_text() -> None:
     assert samples(Metrics())["roadbed_batch_rows_count", ()] == 0
+
+
+@pytest.mark.parametrize("values", [[], [0.5], [1.0, 2.0], [0.1, 1.0, 1.5, 99.0, 2.0]])
+def test_many_observations_count_as_each_would(values: list[float]) -> None:
+    together, apart = Histogram((1.0, 2.0)), Histogram((1.0, 2.0))
+    together.observe_all(np.array(values))
+    for value in values:
+        apart.observe(value)
+    assert (together.counts, together.total) == (apart.counts, pytest.approx(apart.total))
