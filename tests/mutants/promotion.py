@@ -16,6 +16,7 @@ class Mutant(NamedTuple):
 _GATES = "tests/unit/promotion/test_gates.py::"
 _LIFE = "tests/unit/promotion/test_lifecycle.py::"
 _WORDS = "tests/unit/promotion/test_approvals.py::"
+_REPLAY = "tests/unit/promotion/test_replay.py::"
 _LEDGER = "tests/unit/promotion/test_ledger_verification.py::"
 _COMPARISONS = "platform_assets/promotion/comparisons.py"
 _BUDGETS = "platform_assets/promotion/budgets.py"
@@ -95,15 +96,15 @@ MUTANTS = (
     Mutant(
         "training-rows-judged",
         _INSPECTIONS,
-        "*time_findings(case), *overlap_findings(case, case.candidate.key)]",
-        "*time_findings(case)]",
+        "        *overlap_findings(case, case.candidate.key),\n    ]",
+        "    ]",
         f"{_GATES}test_training_rows_in_the_hold_out_are_found",
     ),
     Mutant(
         "times-not-looked-at",
         _INSPECTIONS,
-        "*time_findings(case), *overlap_findings(case, case.candidate.key)]",
-        "*overlap_findings(case, case.candidate.key)]",
+        "        *time_findings(case),\n        *overlap",
+        "        *overlap",
         f"{_GATES}test_every_gap_in_provenance_is_named",
     ),
     Mutant(
@@ -196,5 +197,33 @@ MUTANTS = (
         "if entry.hash != entry.content_hash() or",
         "if not entry.hash or",
         f"{_LEDGER}test_an_edited_row_is_named",
+    ),
+    Mutant(
+        "what-nobody-measured-has-failed",
+        "platform_assets/promotion/remeasure.py",
+        "return again if alike or again.value is not None else None",
+        "return again",
+        f"{_REPLAY}test_what_was_not_recorded_is_unknown_and_never_a_pass",
+    ),
+    Mutant(
+        "unknown-counts-as-passed",
+        "platform_assets/promotion/review.py",
+        'return "unknown" if weighed.unknown else "stands"',
+        'return "stands"',
+        f"{_REPLAY}test_what_was_not_recorded_is_unknown_and_never_a_pass",
+    ),
+    Mutant(
+        "replayed-verdict-not-compared",
+        "platform_assets/promotion/replay.py",
+        "if name not in _ASIDE and was != now:",
+        "if name in _ASIDE and was != now:",
+        f"{_REPLAY}test_a_decision_that_does_not_follow_is_found_although_it_is_signed",
+    ),
+    Mutant(
+        "report-unescaped",
+        "platform_assets/promotion/report.py",
+        "loader=loader, autoescape=True",
+        "loader=loader, autoescape=False",
+        "tests/unit/promotion/test_report.py::test_every_value_is_escaped_and_the_page_loads_nothing",
     ),
 )
