@@ -44,7 +44,15 @@ def command(
 def render(history: History) -> Table:
     """The history as a table, in the order in which it was written; remarks stand between the releases."""
     table = Table(
-        "row", "what", "live from", "until", "model", "digest", "decided by", Column("why", overflow="fold"), "ledger"
+        "row",
+        "what",
+        "at, or live from",
+        "until",
+        "model",
+        "digest",
+        "decided by",
+        Column("why", overflow="fold"),
+        "ledger",
     )
     table.title, table.title_justify = escape(history.endpoint), "left"
     rows = [(tenure.approved_row, _release(tenure)) for tenure in history.releases]
@@ -66,7 +74,7 @@ def _release(tenure: Tenure) -> tuple[str, ...]:
         f"release {tenure.sequence}: {tenure.state}",
         _time(tenure.live_from) if tenure.live_from else "never",
         _time(tenure.live_until) if tenure.live_until else "",
-        f"cutoff {tenure.partition}",
+        f"cutoff {tenure.partition}\ncandidate {tenure.candidate[:19]}",
         tenure.bundle[:19],
         "\n".join(by),
         "\n".join(filter(None, why)),

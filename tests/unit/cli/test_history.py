@@ -28,6 +28,8 @@ def test_the_history_in_words_and_as_json(story: Story) -> None:
         assert text in result.stdout
     assert "boards <b>stood still</b>" in result.stdout
     assert "latency_budget waived by paula" in result.stdout
+    assert "cutoff 2013-03-01" in result.stdout
+    assert "candidate sha256:" in result.stdout
     document = json.loads(runner.invoke(main.app, ["history", ENDPOINT, "--json"]).stdout)
     assert [release["live_until"] for release in document["releases"]] == [
         "2013-05-13T00:00:00Z",
