@@ -19,7 +19,7 @@ from platform_assets.cli.processes import Processes
 from platform_assets.cli.services import RUNTIME, central_services
 from platform_assets.cli.site import Site
 from platform_assets.cli.up import _start
-from resources.endpoint_runtime import LocalEndpointRuntime
+from resources.local_endpoint_runtime import LocalEndpointRuntime
 from resources.online_settings import read_online_settings
 from tests.support.bundles import ENDPOINT, deploy_model, expected, full_row, put_weather
 from tests.support.processes import PATIENCE, ROOT, Server, eventually, server
