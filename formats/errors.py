@@ -29,6 +29,7 @@ ErrorCode = Literal[
     "signature-invalid",
     "data-missing",
     "data-not-arrived",
+    "source-unavailable",
     "data-conflict",
     "feature-missing",
     "online-store-unavailable",

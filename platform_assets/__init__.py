@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from platform_assets.contracts.spec import Contract
     from platform_assets.datasets.spec import Label, Spine, TrainingSet
     from platform_assets.features.aggregations import Count, Distinct, Last, Max, Mean, Min, Rate, Sum
+    from platform_assets.features.sources import FileSource, PostgresSource
     from platform_assets.features.spec import Entity, FeatureView, RawTable, Source, Tables
     from platform_assets.features.windowed import WindowedView
     from platform_assets.features.windows import Ticks, windowed_sums
@@ -55,6 +56,7 @@ _HOMES = {
     "platform_assets.contracts.spec": ("Contract",),
     "platform_assets.datasets.spec": ("Label", "Spine", "TrainingSet"),
     "platform_assets.features.aggregations": ("Count", "Distinct", "Last", "Max", "Mean", "Min", "Rate", "Sum"),
+    "platform_assets.features.sources": ("FileSource", "PostgresSource"),
     "platform_assets.features.spec": ("Entity", "FeatureView", "RawTable", "Source", "Tables"),
     "platform_assets.features.windowed": ("WindowedView",),
     "platform_assets.features.windows": ("Ticks", "windowed_sums"),
@@ -104,6 +106,7 @@ __all__ = [
     "DriftAgainstServed",
     "Entity",
     "FeatureView",
+    "FileSource",
     "FrameworkParity",
     "Label",
     "Last",
@@ -117,6 +120,7 @@ __all__ = [
     "Min",
     "Model",
     "NoLeakage",
+    "PostgresSource",
     "ProvenanceComplete",
     "Rate",
     "RawTable",

@@ -47,7 +47,8 @@ FEATURES = (
         "Every command in the documentation",
         ("tests.unit.docs.test_documented_commands", f"{_RUN}.test_documented_commands"),
     ),
-    Feature("Kubernetes, S3", ()),
+    Feature("Raw tables from Postgres and S3-compatible storage", (f"{_RUN}.test_outside_sources",)),
+    Feature("Kubernetes; lake and bundles in S3", ()),
 )
 
 

@@ -1,5 +1,7 @@
 """Arrivals: when a day is over by the installation's clock, its raw tables and views are materialized."""
 
+from datetime import timedelta
+
 import dagster as dg
 
 from platform_assets.features.spec import FeatureView, RawTable
@@ -17,6 +19,7 @@ def arrivals(
     """The jobs that take in whole tables and days, and the sensor that starts them."""
     names = [table.name for table in tables if table.daily] + [view.name for view in views]
     daily = [dg.AssetKey([owner.team, name]) for name in names]
+    settle = max((table.settle for table in tables), default=timedelta())
     whole = [dg.AssetKey([owner.team, table.name]) for table in tables if not table.daily]
     days_job = dg.define_asset_job(
         f"{owner.team}_arrivals", selection=daily, description="Raw tables and views of days."
@@ -36,7 +39,7 @@ def arrivals(
             if isinstance(first, dg.RunRequest):
                 return first
         now = installation.clock.now()
-        arrived = owner.calendar.days_before(now)
+        arrived = owner.calendar.days_before(now - settle)
         done = set.intersection(*(materialized(instance, key) for key in daily))
         days = first_gap(arrived, done, _MOST_DAYS)
         if not days:

@@ -22,6 +22,7 @@ class RawTable:
     """A table as it arrives. `read(start, end)` gives the rows that became known in [start, end), both UTC.
 
     Append-only: a correction is a new row with a later known time. `whole` tables have no days: `read_whole()` gives all rows.
+    `settle` is how long after a day's end its rows may still be on their way: sensors ask for the day when that has passed.
     A version that stands beside another of the same table has a `name` of its own, and `version_of` is the table's.
     """
 
@@ -31,6 +32,7 @@ class RawTable:
     read: Callable[[datetime, datetime], pl.LazyFrame] | None = None
     read_whole: Callable[[], pl.LazyFrame] | None = None
     version_of: str | None = None
+    settle: timedelta = timedelta()
 
     def __post_init__(self) -> None:
         if (self.read is None) == (self.read_whole is None):
