@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from formats.prepared import prepare_types
 from io_managers.bundle import BundleIOManager
 from io_managers.table import TableIOManager
 from platform_assets.contracts.evolution import require_accepted
@@ -45,6 +46,7 @@ def team_definitions(team: Team) -> dg.Definitions:
         DeclarationError: the team breaks what it has published of its tables, or takes away what somebody reads.
     """
     require_accepted(team)
+    prepare_types()  # the code server evaluates sensors in threads
     checks = [parity_check(team.owner, team.views)] if team.views else []
     data = dg.Definitions(assets=_data_assets(team), asset_checks=checks, sensors=[], jobs=[])
     jobs, sensor = arrivals(team.owner, team.raw_tables, team.views)

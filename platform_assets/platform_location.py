@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from formats.prepared import prepare_types
 from platform_assets.code_location import shared_resources
 from platform_assets.monitoring.watch_sensors import ledger_watch, reaper_sensor
 
@@ -9,6 +10,7 @@ from platform_assets.monitoring.watch_sensors import ledger_watch, reaper_sensor
 @dg.definitions
 def defs() -> dg.Definitions:
     """What runs for every team."""
+    prepare_types()  # the code server evaluates sensors in threads
     ledger, check, watch = ledger_watch()
     return dg.Definitions(
         assets=[ledger],

@@ -30,6 +30,7 @@ from typing_extensions import override
 
 from formats.errors import ContractError, HostError, RoadbedError
 from formats.home import Home
+from formats.prepared import prepare_types
 from platform_assets.promotion.authority import refusal, respond
 from platform_assets.promotion.callers import identify
 from platform_assets.promotion.keys import create_key
@@ -50,6 +51,7 @@ class AuthorityService(ThreadingHTTPServer):
     daemon_threads = False  # closing waits for the requests under way
 
     def __init__(self, home: Home, address: tuple[str, int]) -> None:
+        prepare_types()
         super().__init__(address, partial(_Handler, home, threading.BoundedSemaphore(_AT_ONCE)))
 
     @override
