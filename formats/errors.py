@@ -57,6 +57,7 @@ ErrorCode = Literal[
     "runtime-not-running",
     "prediction-not-found",
     "clock-backwards",
+    "statement-refused",
     "home-unusable",
     "port-in-use",
     "disk-full",

@@ -10,6 +10,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,6 +47,13 @@ class Part(NamedTuple):
     digest: str
 
 
+class Version(NamedTuple):
+    """A table as one commit left it; `at` is by the wall."""
+
+    number: int
+    at: datetime
+
+
 class Lake(ABC):
     """Tables by name (`<team>/<table>`), read lazily and replaced partition by partition."""
 
@@ -58,6 +66,18 @@ class Lake(ABC):
         self, table: str, partitions: Sequence[str] | None = None, *, with_partition: bool = False
     ) -> pl.LazyFrame:
         """The rows of `partitions` (all when None). Raises DataError if the table or a partition is absent."""
+
+    @abstractmethod
+    def tables(self) -> list[str]:
+        """The names of all tables, sorted."""
+
+    @abstractmethod
+    def versions(self, table: str) -> list[Version]:
+        """Every version that can still be read, newest first. Raises DataError if there is no table."""
+
+    @abstractmethod
+    def scan_version(self, table: str, number: int) -> pl.LazyFrame:
+        """The rows of one version, with their partition. Raises DataError if the table or the version is absent."""
 
     @abstractmethod
     def digests(self, table: str) -> dict[str, str]:
@@ -124,6 +144,30 @@ class DeltaLake(Lake):
         wanted = pl.Series(list(known if partitions is None else partitions), dtype=pl.String)
         frame = pl.scan_delta(str(path)).filter(pl.col(PARTITION).is_in(wanted.implode()))
         return frame if with_partition else frame.drop(PARTITION)
+
+    @override
+    def tables(self) -> list[str]:
+        return sorted(file.parent.relative_to(self._root).as_posix() for file in self._root.rglob(_DIGESTS))
+
+    @override
+    def versions(self, table: str) -> list[Version]:
+        from deltalake import DeltaTable
+
+        if not self.digests(table):
+            raise _absent(table, [])
+        commits = DeltaTable(str(self._path(table))).history()
+        return [Version(each["version"], datetime.fromtimestamp(each["timestamp"] / 1000, UTC)) for each in commits]
+
+    @override
+    def scan_version(self, table: str, number: int) -> pl.LazyFrame:
+        known = [version.number for version in self.versions(table)]
+        if number not in known:
+            raise DataError(
+                "data-missing",
+                f"{table} has no version {number}",
+                f"name one of {known[-1]} to {known[0]}, or none for the table as it is now",
+            )
+        return pl.scan_delta(str(self._path(table)), version=number)
 
     @override
     def digests(self, table: str) -> dict[str, str]:

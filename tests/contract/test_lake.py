@@ -15,7 +15,7 @@ from polars.testing import assert_frame_equal
 from formats.errors import DataError
 from formats.failpoints import VARIABLE
 from formats.table_digest import table_digest
-from resources.lake import DeltaLake, Lake, Part, TableRef
+from resources.lake import WHOLE, DeltaLake, Lake, Part, TableRef
 from tests.support.processes import ROOT
 
 IMPLEMENTATIONS: dict[str, Callable[[Path], Lake]] = {"delta": lambda folder: DeltaLake(folder / "lake")}
@@ -213,6 +213,23 @@ def test_the_order_of_the_columns_does_not_count(lake: Lake) -> None:
     write(lake, d1="ab")
     lake.replace(TABLE, {"d2": part(rows("c").select("wind", "place"))})
     assert places(lake) == ["a", "b", "c"]
+
+
+def test_tables_are_listed_and_old_versions_can_be_read(lake: Lake) -> None:
+    assert lake.tables() == []
+    write(lake, d1="a")
+    write(lake, d1="b", d2="c")
+    lake.replace("rail/late_train/training_set", {WHOLE: part(rows("z"))})
+    assert lake.tables() == [TABLE, "rail/late_train/training_set"]
+    newest, oldest = lake.versions(TABLE)
+    assert (newest.number, oldest.number) == (1, 0)
+    assert newest.at >= oldest.at
+    places = {number: lake.scan_version(TABLE, number).collect()["place"].sort().to_list() for number in (0, 1)}
+    assert places == {0: ["a"], 1: ["b", "c"]}
+    with pytest.raises(DataError, match="has no version 2"):
+        lake.scan_version(TABLE, 2)
+    with pytest.raises(DataError, match="rail/none"):
+        lake.versions("rail/none")
 
 
 def test_notes_belong_to_one_content_of_one_partition(lake: Lake) -> None:

@@ -122,6 +122,8 @@ PAGES_AS_RUN: dict[str, tuple[Step, ...]] = {
         Step("roadbed explain SUBJECT", CHAIN, {"SUBJECT": "live bundle"}),
         Step("roadbed explain SUBJECT", ("{table}",), {"SUBJECT": "table"}),
         Step("roadbed explain SUBJECT --json", ('[{"what":', '"verified":true'), {"SUBJECT": "endpoint"}),
+        Step("roadbed sql STATEMENT", ("departure_delay/training_set",), {"STATEMENT": "statement"}),
+        Step("roadbed sql STATEMENT --form csv", ("view,version", "weather,"), {"STATEMENT": "statement"}),
         Step("roadbed history ENDPOINT", ("release 1: live", "verified"), {"ENDPOINT": "endpoint"}),
         Step(
             "roadbed history ENDPOINT --at TIME",
@@ -231,6 +233,7 @@ PAGES_AS_RUN: dict[str, tuple[Step, ...]] = {
             {"<digest>": "second bundle"},
         ),
         Step("roadbed up", PREDICTION),
+        Step("roadbed sql 'SELECT * FROM roadbed.tables'", ("carrier_record",)),
         Step("ss -ltnp", ("127.0.0.1:{port}", "pid=")),
         Step("roadbed up --port 3001", ("start    webserver", "http://127.0.0.1:{other port}"), {"3001": "other port"}),
         Step("df -h <home>", ("Avail",), {"<home>": "home"}),

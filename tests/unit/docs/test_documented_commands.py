@@ -30,6 +30,7 @@ NAMED = (
     "roadbed reject",
     "roadbed replay",
     "roadbed rollback",
+    "roadbed sql",
     "roadbed waive",
 )
 
