@@ -277,5 +277,20 @@ def test_a_mark_that_the_contract_does_not_carry_is_refused(brought: pl.Series) 
     assert "its contract carries" in refused(readings(GOOD).with_columns(brought), contract({}, carries=("gust",)))
 
 
+class Loose(Weather):
+    """Readings that may come with more columns."""
+
+    class Config:
+        strict = False
+
+
+def test_marks_are_not_lost_without_a_word() -> None:
+    declared: list[dict[str, Outcome]] = [{}, {"wind": LastGood()}]
+    for outcomes in declared:
+        found = Contract(Loose, ("place",), "event_time", "known_time", outcomes=outcomes)
+        assert "marks of gust" in refused(readings(GOOD, GOOD).with_columns(marks(None, "gust")), found)
+        assert judge(readings(GOOD).with_columns(marks(None)), found).good.columns == list(found.stored)
+
+
 def test_without_carrying_the_mark_is_a_column_too_many() -> None:
     assert MARK in refused(readings(GOOD).with_columns(marks("gust")), contract({}))
