@@ -135,6 +135,24 @@ def test_a_row_that_its_replacement_does_not_mend_is_set_aside_as_it_came() -> N
     assert "gust_above_wind" in verdict.bad[RULE][0]
 
 
+class Steady(Weather):
+    """Readings that are judged beside the others."""
+
+    @pa.dataframe_check
+    def steady(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805 pandera makes it a class method
+        return data.lazyframe.select(pl.col("wind") <= 3 * pl.col("wind").mean())
+
+
+@pytest.mark.parametrize(("default", "aside"), [(9.0, 1), (2.0, 0)])
+def test_a_replaced_value_is_judged_beside_the_rows_that_are_kept(default: float, aside: int) -> None:
+    outcomes: dict[str, Outcome] = {"wind.not_nullable": DefaultValue(default), "steady": "quarantine"}
+    found = Contract(
+        Steady, ("place",), "event_time", "known_time", outcomes=outcomes, quarantine_limit=1.0, degrade_limit=1.0
+    )
+    verdict = judge(readings(*[("JFK", 1.0, 9.0)] * 9, ("JFK", None, 9.0)), found)
+    assert (verdict.bad.height, verdict.replaced.height) == (aside, 1 - aside)
+
+
 def test_a_replacement_that_breaks_a_rule_that_blocks_blocks() -> None:
     assert "gust_above_wind" in refused(
         readings(GOOD, ("JFK", 500.0, 600.0)), contract({"gust": DefaultValue(2.0), "wind": LastGood()})
