@@ -38,8 +38,10 @@ def polars_type(contract: Contract, name: str) -> pl.DataType:
 
 def stored_schema(contract: Contract) -> pl.Schema:
     """The columns as a table stores them, the mark of replaced values included."""
-    marks = {MARK: pl.String()} if contract.degradable else {}
-    return pl.Schema({name: polars_type(contract, name) for name in contract.columns} | marks)
+    schema = pl.Schema({name: polars_type(contract, name) for name in contract.columns})
+    if contract.degradable:
+        schema[MARK] = pl.String()
+    return schema
 
 
 def _serving_type(contract: Contract, name: str) -> ColumnType:
