@@ -45,7 +45,8 @@ class TableRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 class TableContract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The contract of `table` (`<team>/<table>`), version `version`. `outcomes` says in words what a breach of a rule leads to,
-    `until` is the last day of a version beside a newer one.
+    `until` is the last day of a version beside a newer one, and `packed` what a row of a view holds in the online store, in order;
+    None of a table, of which it holds none.
     """
 
     table: str
@@ -58,6 +59,7 @@ class TableContract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     rules: tuple[TableRule, ...] = ()
     outcomes: dict[str, str] = {}
     until: date | None = None
+    packed: tuple[str, ...] | None = None
     format: str = FORMAT
 
     @property

@@ -108,12 +108,17 @@ class OnlineFeatures:
         Raises:
             Refusal: the store cannot be read, or holds values of other columns.
         """
+        marks = await self._marks(plans, batch, now)
+        self._count(marks)
+        return marks
+
+    async def _marks(self, plans: ViewPlans, batch: Batch, now: datetime) -> list[Marks]:
+        marking = _Marking(plans.unfetched)
         if not plans.views:
-            return [Marks(missing=plans.unfetched)] * len(batch.rows)
+            return marking.marks(len(batch.rows))
         keys = [_store_keys(plan, batch) for plan in plans.views]
         found = await self._reader.read({key for of_view in keys for key in of_view if key is not None})
         microseconds = int(now.timestamp() * 1_000_000)
-        marking = _Marking(plans.unfetched)
         try:
             for plan, of_view in zip(plans.views, keys, strict=True):
                 packed = [None if key is None else found.get(key) for key in of_view]
@@ -121,9 +126,7 @@ class OnlineFeatures:
                 self._metrics.age[plan.name].observe_all(ages)
         except DataError as error:
             raise unavailable(fault_of(error)) from error
-        marks = marking.marks(len(batch.rows))
-        self._count(marks)
-        return marks
+        return marking.marks(len(batch.rows))
 
     def _count(self, marks: Sequence[Marks]) -> None:
         for mark in marks:

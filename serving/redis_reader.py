@@ -131,14 +131,6 @@ class RedisReader(OnlineReader):
         if client is not None:
             await client.aclose()
 
-    @staticmethod
-    def _told(error: _Unreadable) -> Fault:
-        return Fault(
-            "online-store-unavailable",
-            str(error),
-            "see that Redis runs and that the online store asset is materialized",
-        )
-
 
 def _answer(group: Iterable[_Waiting], rows: Rows) -> None:
     for one in group:

@@ -36,6 +36,13 @@ def changes(old: TableContract, new: TableContract) -> list[Change]:
     return [*_table(old, new), *_columns(old, new), *_rules(old, new)]
 
 
+def packing(old: TableContract, new: TableContract) -> list[Change]:
+    """The change of the rows in the online store, which a live model reads under the version's name as it was trained on them."""
+    if old.packed is None or new.packed is None or old.packed == new.packed:
+        return []
+    return [Change(None, f"packed row {', '.join(old.packed)} -> {', '.join(new.packed)}", "backward")]
+
+
 def level_of(found: list[Change]) -> Level:
     """The level of all the changes together."""
     levels = {change.level for change in found} - {"full"}

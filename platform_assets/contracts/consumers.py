@@ -13,8 +13,12 @@ if TYPE_CHECKING:
 
 def declared_contracts(team: "Team") -> dict[str, TableContract]:
     """The contracts of the team's raw tables and views, by `<team>/<table>@<version>`."""
-    tables: list[RawTable | FeatureView] = [*team.raw_tables, *team.views]
-    found = [table_contract(f"{team.name}/{table.published_as}", team.contact, table.contract) for table in tables]
+    found = [
+        table_contract(f"{team.name}/{table.published_as}", team.contact, table.contract) for table in team.raw_tables
+    ]
+    for view in team.views:
+        packed = view.served(team.name).packed
+        found.append(table_contract(f"{team.name}/{view.published_as}", team.contact, view.contract, packed))
     return {contract.name: contract for contract in found}
 
 

@@ -9,7 +9,7 @@ import polars as pl
 from formats.contract import Classification
 from formats.errors import DeclarationError
 from platform_assets.contracts.outcomes import MARK, DefaultValue, Degrade
-from platform_assets.contracts.rules import UNIQUE, row_wise
+from platform_assets.contracts.rules import UNIQUE, is_uniqueness, row_wise
 
 if TYPE_CHECKING:
     from platform_assets.contracts.spec import Contract
@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 METADATA = ("unit", "classification", "description", "strict", "sources", "distinct")
 
 _CLASSIFICATIONS = get_args(Classification)
+# What pandera does to a copy that it then judges: the rows themselves would be stored as they came.
+_ALTERING = ("coerce", "drop_invalid_rows", "add_missing_columns")
 
 
 def require_sound(contract: "Contract") -> None:
     """Raises DeclarationError: an unknown name, a rule that is none, or an outcome that its rule cannot have."""
+    _check_schema(contract)
     times = [time for time in (contract.event_time, contract.known_time) if time]
     _require_known(contract, "columns", [*contract.key, *times, *contract.carries], contract.columns)
     for name in contract.columns:
@@ -35,6 +38,23 @@ def require_sound(contract: "Contract") -> None:
         )
     if not (0 <= contract.quarantine_limit <= 1 and 0 <= contract.degrade_limit <= 1):
         _refuse(contract, "has a limit outside of 0 to 1", "a limit is a share of a partition's rows")
+
+
+def _check_schema(contract: "Contract") -> None:
+    schema = contract.pandera
+    found = [name for name in _ALTERING if getattr(schema, name)] + ["strict='filter'"] * (schema.strict == "filter")
+    for name, column in contract.columns.items():
+        altering = {"coerce": column.coerce, "default": column.default is not None}
+        found += [f"{what} of {name}" for what, asked in altering.items() if asked]
+        if column.regex or not column.required:
+            _refuse(
+                contract,
+                f"does not say whether there is a column {name}",
+                "name each column; one that may lack values has nullable=True",
+            )
+    if found:
+        hint = "give what the contract judges as it is to be stored; `outcomes` says what becomes of bad rows"
+        _refuse(contract, f"asks pandera to alter what it judges: {', '.join(found)}", hint)
 
 
 def _require_known(contract: "Contract", what: str, names: Iterable[str], known: Iterable[str]) -> None:
@@ -80,6 +100,12 @@ def _check_rules(contract: "Contract") -> None:
 
 def _check_degrade(contract: "Contract", rule: str, degrade: Degrade) -> None:
     columns = contract.replaced_by(rule)
+    if is_uniqueness(rule):
+        _refuse(
+            contract,
+            f"would replace values where {rule} is broken: it tells rows apart",
+            "set such rows aside: quarantine",
+        )
     if not columns:
         _refuse(contract, f"does not say what to replace where {rule} is broken", "give columns=(...)")
     _require_known(contract, f"columns to replace for {rule}:", columns, contract.columns)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import polars as pl
 
 from platform_assets.contracts.failures import NAME, ROW, RULE, failures_of
+from platform_assets.contracts.one_pass import one_pass
 from platform_assets.contracts.outcomes import MARK, DefaultValue
 from platform_assets.contracts.spec import Contract
 
@@ -39,11 +40,19 @@ def mended(
         joined = found.join(new, on=ROW, how="left", maintain_order="left")
         touched = pl.col(ROW).is_in(new[ROW].implode())
         found = joined.with_columns(pl.when(touched).then(_NEW).otherwise(column).alias(column)).drop(_NEW)
-    again = failures_of(name, found, contract)
+    again = _judged_again(name, rows.filter(~pl.col(ROW).is_in(aside.implode())), found, contract)
     stubborn = pl.col(ROW).is_in(again[ROW].implode())
     marks = cells.group_by(ROW).agg(pl.col(_TARGET).unique().sort().str.join(",").alias(MARK))
     whole = found.filter(~stubborn).join(marks, on=ROW, how="left", maintain_order="left")
     return Mended(whole, cells.filter(~stubborn).select(ROW, RULE), again)
+
+
+def _judged_again(name: str, rows: pl.DataFrame, found: pl.DataFrame, contract: Contract) -> pl.DataFrame:
+    """The failures of the replaced rows `found`: by themselves where each rule looks at one row, else among all `rows`."""
+    if one_pass(contract) is not None:
+        return failures_of(name, found, contract)
+    replaced = pl.col(ROW).is_in(found[ROW].implode())
+    return failures_of(name, pl.concat([rows.filter(~replaced), found]).sort(ROW), contract).filter(replaced)
 
 
 def _cells(failures: pl.DataFrame, contract: Contract) -> pl.DataFrame:

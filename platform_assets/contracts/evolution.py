@@ -7,7 +7,7 @@ import msgspec
 
 from formats.errors import DeclarationError
 from formats.table_contract import Reading, TableContract
-from platform_assets.contracts.compatibility import Change, Level, changes, level_of
+from platform_assets.contracts.compatibility import Change, Level, changes, level_of, packing
 from platform_assets.contracts.consumers import declared_contracts, declared_readings
 from platform_assets.contracts.published import Published, read_published, team_folder
 
@@ -133,7 +133,8 @@ def _of_version(
 ) -> Iterator[Difference]:
     before = [version for version in versions if version < contract.version]
     if contract.version in versions:
-        if told := changes(versions[contract.version], contract):
+        published = versions[contract.version]
+        if told := [*changes(published, contract), *packing(published, contract)]:
             yield _same_version(contract, told, readings)
     elif before:
         yield _new_version(contract, versions[max(before)], changes(versions[max(before)], contract))

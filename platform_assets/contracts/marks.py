@@ -11,20 +11,26 @@ _BROUGHT = "__brought"
 
 
 def taken_off(name: str, rows: pl.DataFrame, contract: Contract) -> tuple[pl.DataFrame, pl.Series | None]:
-    """`rows` without the marks that they bring, and these, if the contract carries any.
+    """`rows` without the marks that they bring, and these, if there may be any.
 
     Raises:
         ContractError: a mark is no text, or names a column that the contract does not carry.
     """
-    if not contract.carries or MARK not in rows.columns:
+    if MARK not in rows.columns or MARK in contract.columns:
         return rows, None
     brought = rows[MARK]
+    if not contract.carries and brought.null_count() == rows.height:
+        return rows, None
     if brought.dtype not in (pl.String, pl.Null):
         raise _refused(name, f"a column {MARK} of type {brought.dtype}", "names of columns, with commas")
     named = set(brought.cast(pl.String).drop_nulls().str.split(",").explode().unique()) - {""}
     strange = sorted(named - set(contract.carries))
     if strange:
-        raise _refused(name, f"marks of {', '.join(strange)}", f"names of {', '.join(contract.carries)}")
+        raise _refused(
+            name,
+            f"marks of {', '.join(strange)} in a column {MARK}",
+            f"names of {', '.join(contract.carries) or 'no column'}",
+        )
     return rows.drop(MARK), brought.cast(pl.String)
 
 
@@ -45,5 +51,5 @@ def _refused(name: str, what: str, wanted: str) -> ContractError:
     return ContractError(
         "contract-breach",
         f"{name} brings {what}; its contract carries {wanted}",
-        "rename the marks to the columns that they are about, or name these in `carries`",
+        "rename the marks to the columns that they are about and name these in `carries`, or drop the column if they reach none",
     )

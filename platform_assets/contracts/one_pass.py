@@ -1,8 +1,8 @@
 """A contract compiled to polars: one `select` counts every breach of a frame, whatever its size.
 
 The expressions are those that pandera's own checks would select: each check is asked for its expression with a frame that only
-remembers what is selected from it. What cannot be compiled (coercion, regex columns, parsers, checks that look at single elements
-or return a plain answer) makes the whole contract `None`, and pandera judges alone.
+remembers what is selected from it. What cannot be compiled (nested types, checks that look at single elements or return a plain
+answer) makes the whole contract `None`, and pandera judges alone.
 """
 
 from collections.abc import Iterator
@@ -74,7 +74,7 @@ def one_pass(contract: Contract) -> OnePass | None:
 def _violations(contract: Contract) -> Iterator[pl.Expr]:
     """For each rule an expression that is true for the rows that break it, never null."""
     schema = contract.pandera
-    if schema.coerce or schema.parsers or schema.drop_invalid_rows or schema.strict == "filter" or schema.ordered:
+    if schema.ordered:
         raise _NotCompilableError
     for name, column in contract.columns.items():
         _require_plain(column)
@@ -84,15 +84,7 @@ def _violations(contract: Contract) -> Iterator[pl.Expr]:
 
 
 def _require_plain(column: pa.Column) -> None:
-    typed = column.dtype is not None and not column.dtype.type.is_nested()
-    if (
-        not typed
-        or not column.required
-        or column.coerce
-        or column.regex
-        or column.parsers
-        or column.default is not None
-    ):
+    if column.dtype is None or column.dtype.type.is_nested():
         raise _NotCompilableError
 
 

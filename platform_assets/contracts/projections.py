@@ -7,6 +7,7 @@ import pandera.polars as pa
 import polars as pl
 
 from formats.contract import Classification, Column, ColumnType
+from platform_assets.contracts.outcomes import MARK
 from platform_assets.contracts.spec import Contract
 
 
@@ -33,6 +34,14 @@ def serving_column(contract: Contract, name: str, view: str | None) -> Column:
 def polars_type(contract: Contract, name: str) -> pl.DataType:
     """The polars type of a column."""
     return cast(pl.DataType, contract.columns[name].dtype.type)
+
+
+def stored_schema(contract: Contract) -> pl.Schema:
+    """The columns as a table stores them, the mark of replaced values included."""
+    schema = pl.Schema({name: polars_type(contract, name) for name in contract.columns})
+    if contract.degradable:
+        schema[MARK] = pl.String()
+    return schema
 
 
 def _serving_type(contract: Contract, name: str) -> ColumnType:

@@ -87,8 +87,8 @@ def own_readings(folder: Path) -> tuple[Reading, ...]:
     return _decoded(path, decode_readings).readings if path.is_file() else ()
 
 
-def table_contract(table: str, owner: str, contract: Contract) -> TableContract:
-    """The published form of the contract of `<team>/<table>`."""
+def table_contract(table: str, owner: str, contract: Contract, packed: tuple[str, ...] | None = None) -> TableContract:
+    """The published form of the contract of `<team>/<table>`, a view that is `packed` so or a raw table."""
     columns = [_column(contract, name) for name in contract.columns]
     if contract.degradable:
         told = "names of the columns whose value was replaced"
@@ -104,6 +104,7 @@ def table_contract(table: str, owner: str, contract: Contract) -> TableContract:
         rules=(*_table_checks(contract), *_row_rules(contract)),
         outcomes={name: _told(contract.outcome(rule)) for name, rule in contract.row_rules.items()},
         until=contract.until,
+        packed=packed,
     )
 
 

@@ -10,6 +10,7 @@ from pandera.api.polars.types import PolarsData
 
 UNIQUE = "unique_key"
 UNIQUE_FIELDS = "multiple_fields_uniqueness"
+_UNIQUE_FIELD = "field_uniqueness"
 
 _TABLE = "DataFrameSchema"
 
@@ -69,6 +70,11 @@ def rule_of(case: Case, schema: pa.DataFrameSchema) -> Rule:
     return _of_column(case.column, column.checks[case.number])
 
 
+def is_uniqueness(rule: str) -> bool:
+    """Whether the rule of this name is that rows differ, which no other value in one of them mends."""
+    return rule in (UNIQUE, UNIQUE_FIELDS) or rule.endswith(f".{_UNIQUE_FIELD}")
+
+
 def row_wise(expression: pl.Expr) -> bool:
     """Whether the answer for a row follows from that row alone, whatever others stand beside it."""
     try:
@@ -81,7 +87,7 @@ def _column_rules(name: str, column: Any) -> Iterator[Rule]:  # noqa: ANN401 pan
     if not column.nullable:
         yield Rule(f"{name}.not_nullable", f"{name}: not_nullable", name)
     if column.unique:
-        yield Rule(f"{name}.field_uniqueness", f"{name}: field_uniqueness", name)
+        yield Rule(f"{name}.{_UNIQUE_FIELD}", f"{name}: {_UNIQUE_FIELD}", name)
     yield from (_of_column(name, check) for check in column.checks)
 
 

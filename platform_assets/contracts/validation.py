@@ -63,23 +63,23 @@ def validate(
             "unset the variable; there is no way to run without contracts",
         )
     rows, brought = taken_off(name, frame.lazy().collect(), contract)
-    suspects = _suspects(rows, contract, part)
-    failures = failures_of(name, suspects, contract) if suspects.height else SCHEMA.to_frame()
+    failures = _failures(name, rows, contract, part)
     verdict = _verdict(name, rows.select(list(contract.columns)), failures, contract, part)
     require_distinct(name, verdict.good, contract, part)
     return replace(verdict, good=marked(verdict.good, brought, contract))
 
 
-def _suspects(rows: pl.DataFrame, contract: Contract, part: pl.Expr) -> pl.DataFrame:
-    """The rows that pandera must look at, with their number: none when the compiled pass finds every row good."""
+def _failures(name: str, rows: pl.DataFrame, contract: Contract, part: pl.Expr) -> pl.DataFrame:
+    """The failures that pandera finds; it is not asked when the compiled pass finds every row good, if any, and their shape."""
     compiled, numbered = one_pass(contract), rows.with_row_index(ROW)
     if compiled is None or not compiled.fits(rows.schema):
-        return numbered
+        return failures_of(name, numbered, contract)
     try:
         clean = compiled.clean(rows.lazy(), part)
-        return numbered.clear() if clean else numbered.filter(compiled.broken | compiled.repeated)
+        suspects = numbered.clear() if clean else numbered.filter(compiled.broken | compiled.repeated)
     except pl.exceptions.PolarsError:  # a check that its column's type does not have: pandera says which
-        return numbered
+        suspects = numbered
+    return failures_of(name, suspects, contract) if suspects.height else SCHEMA.to_frame()
 
 
 def _verdict(name: str, rows: pl.DataFrame, failures: pl.DataFrame, contract: Contract, part: pl.Expr) -> Verdict:

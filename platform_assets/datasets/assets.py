@@ -71,7 +71,9 @@ def _dataset_asset(  # each argument is one facet of the catalog's entry
         frame = labelled(dataset, tables, start, end)
         part = Part(frame, table_digest(frame, dataset.key))
         sources = inputs(installation, owner, dataset, end)
-        installation.lake.note(TableRef(table_name(key), context.partition_key, part.digest), {"inputs": sources})
+        views = {view.qualified(owner.team): f"{owner.team}/{view.name}" for view in dataset.views}
+        note = {"inputs": sources, "views": views}
+        installation.lake.note(TableRef(table_name(key), context.partition_key, part.digest), note)
         return described(
             context,
             {context.partition_key: part},

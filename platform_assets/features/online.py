@@ -13,6 +13,7 @@ from formats.canonical import digest_of
 from formats.errors import DataError
 from formats.packed_features import FeatureRow, columns_checksum, entity_key, pack_row
 from platform_assets.contracts.outcomes import MARK
+from platform_assets.contracts.projections import stored_schema
 from platform_assets.features.spec import FeatureView
 from resources.lake import Lake
 from resources.online_store import OnlineStore
@@ -81,9 +82,14 @@ def digests_of(lake: Lake, team: str, views: Iterable[FeatureView]) -> dict[str,
 
 def recent_rows(lake: Lake, team: str, view: FeatureView) -> pl.LazyFrame:
     """The view's rows of the days that can hold a value that is not too old."""
+    return stored_rows(lake, team, view, max(_LEAST_DAYS, view.time_to_live // timedelta(days=1) + 2))
+
+
+def stored_rows(lake: Lake, team: str, view: FeatureView, days: int = 0) -> pl.LazyFrame:
+    """The view's rows, of its last `days` or of all; none as long as it has no table, so that other views need not wait for it."""
     table = f"{team}/{view.name}"
-    days = max(_LEAST_DAYS, view.time_to_live // timedelta(days=1) + 2)
-    return lake.scan(table, sorted(lake.digests(table))[-days:])
+    held = sorted(lake.digests(table))
+    return lake.scan(table, held[-days:]) if held else pl.LazyFrame(schema=stored_schema(view.contract))
 
 
 def newest_rows(view: FeatureView, rows: pl.LazyFrame, as_of: datetime) -> pl.DataFrame:

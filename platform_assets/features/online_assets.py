@@ -121,7 +121,7 @@ def _parity_result(found: Comparison) -> dg.AssetCheckResult:
         return dg.AssetCheckResult(
             passed=False,
             severity=dg.AssetCheckSeverity.WARN,
-            description=f"{names} changed after the last update, of {at}: materialize the online store, then check again",
+            description=f"{names} changed after the update of {at}: materialize the online store, then check again",
         )
     count = found.differences.height
     metadata: dict[str, Any] = {"as of": at, "values compared": found.values, "values that differ": count}

@@ -5,7 +5,7 @@ each entity at that instant. Values are compared as they are served, in float32,
 missing on both sides, offline by the join and online by the mark that a server would have put on it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from formats.packed_features import columns_checksum, unpack_row
 from platform_assets.features.joining import joined
-from platform_assets.features.online import digests_of, last_update, recent_rows, served_values, store_keys
+from platform_assets.features.online import digests_of, last_update, recent_rows, served_values, store_keys, stored_rows
 from platform_assets.features.spec import FeatureView
 from resources.lake import Lake
 from resources.online_store import OnlineStore
@@ -34,7 +34,8 @@ _NO_DIFFERENCES: Final = pl.DataFrame(
 class Comparison(NamedTuple):
     """How many values were compared at `as_of`, and those that differ: view, entity, column, online, offline.
 
-    Nothing was if views were written since (`moved`): there is no offline result to compare with until the next update.
+    Nothing was if views or the store were written since (`moved`), be it while values were compared: there is no offline result to
+    compare with until the next update.
     """
 
     as_of: datetime
@@ -51,16 +52,23 @@ def compared(team: str, views: Sequence[FeatureView], lake: Lake, store: OnlineS
     """
     update = last_update(team, store)
     now = digests_of(lake, team, views)
-    moved = tuple(sorted(name for name, digest in now.items() if update.views.get(name) != digest))
-    if moved:
+    if moved := _moved(update.views, now):
         return Comparison(update.as_of, moved)
     values, found = 0, [_NO_DIFFERENCES]
     for view in views:
         entities = sampled(view, recent_rows(lake, team, view), seed=now[view.name])
-        offline = _offline(view, lake.scan(f"{team}/{view.name}"), entities, update.as_of)
+        offline = _offline(view, stored_rows(lake, team, view), entities, update.as_of)
         found.append(_differences(view, entities, _online(team, view, store, entities, update.as_of), offline))
         values += offline.size
+    # Read again: what was written meanwhile would be a difference of two instants.
+    since = tuple(sorted(now)) if last_update(team, store) != update else _moved(now, digests_of(lake, team, views))
+    if since:
+        return Comparison(update.as_of, since)
     return Comparison(update.as_of, values=values, differences=pl.concat(found))
+
+
+def _moved(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(sorted(name for name, digest in now.items() if before.get(name) != digest))
 
 
 def sampled(view: FeatureView, rows: pl.LazyFrame, seed: str) -> pl.DataFrame:

@@ -103,6 +103,13 @@ class FeatureView:
                 f"feature view {self.name} needs a contract with event time, known time and the key {self.entity.keys}",
                 f"its contract has {contract.event_time}, {contract.known_time}, {contract.key}",
             )
+        absent = [name for name in contract.key if contract.columns[name].nullable]
+        if absent:
+            raise DeclarationError(
+                "declaration-invalid",
+                f"feature view {self.name} may lack values of its key: {', '.join(absent)}",
+                "no request can ask for such a row; leave out nullable, and let the contract set rows without a key aside",
+            )
 
     @property
     def published_as(self) -> str:

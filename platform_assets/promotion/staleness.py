@@ -65,7 +65,7 @@ def ages(installation: Installation, candidate: Candidate) -> tuple[Edge, ...]:
 
 def _edges(installation: Installation, candidate: Candidate, now: datetime) -> Iterator[Edge]:
     lake, ref = installation.lake, candidate.training_set
-    noted = {table: newest_note(lake, table) for table in _inputs(lake, ref)}
+    noted = {table: newest_note(lake, table) for table in sorted(_noted_names(lake, ref, "inputs"))}
     for table, note in noted.items():
         for source in note.sources if note else ():
             of = newest_note(lake, source)
@@ -81,8 +81,9 @@ def _edges(installation: Installation, candidate: Candidate, now: datetime) -> I
         target = f"{candidate.model.split('/')[0]}/online_store"
         yield _unknown("the views", target, error.message)
         return
+    tables = _noted_names(lake, ref, "views")
     for view in views:
-        yield _online(installation, view, now)
+        yield _online(installation, view, tables.get(view.name), now)
 
 
 def newest_note(lake: Lake, table: str) -> TableNote | None:
@@ -103,9 +104,10 @@ def _note(lake: Lake, ref: TableRef) -> TableNote | None:
         return None  # nothing was noted, or something else
 
 
-def _inputs(lake: Lake, ref: TableRef) -> list[str]:
-    inputs = lake.noted(ref).get("inputs")
-    return sorted(inputs) if isinstance(inputs, dict) else []
+def _noted_names(lake: Lake, ref: TableRef, what: str) -> dict[str, str]:
+    """`inputs` (tables) or `views` (as contracts name them, with the table of each) of the training set `ref`."""
+    noted = lake.noted(ref).get(what)
+    return {str(name): str(value) for name, value in noted.items()} if isinstance(noted, dict) else {}
 
 
 def _newest_row(installation: Installation, candidate: Candidate) -> datetime | None:
@@ -120,9 +122,10 @@ def _newest_row(installation: Installation, candidate: Candidate) -> datetime | 
     return _utc(value) if isinstance(value, datetime) else None
 
 
-def _online(installation: Installation, view: View, now: datetime) -> Edge:
-    table = view.name.partition("@")[0]
-    target = f"{table.split('/')[0]}/online_store"
+def _online(installation: Installation, view: View, table: str | None, now: datetime) -> Edge:
+    target = f"{view.name.split('/')[0]}/online_store"
+    if table is None:
+        return _unknown(view.name, target, "the training set does not say which table holds the view")
     note = newest_note(installation.lake, table)
     if note is None:
         return _unknown(table, target, "nothing was noted about the newest rows of the view")
@@ -138,7 +141,7 @@ def _newest_online(installation: Installation, view: View, table: str) -> dateti
     last = max(installation.lake.digests(table))
     keys = installation.lake.scan(table, [last]).select(pl.col(view.keys).cast(pl.String)).unique().collect().rows()
     stored = installation.online_store.get([entity_key(view.name, key) for key in keys])
-    checksum = columns_checksum(view.columns)
+    checksum = columns_checksum(view.packed)
     times = [unpack_row(row, checksum).event_time for row in stored if row is not None]
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=max(times)) if times else None
 

@@ -141,7 +141,7 @@ def test_rows_that_are_not_yet_online_are_no_difference(road: SmallRoad) -> None
     assert road.run("aviation_arrivals", days=("2013-01-04", "2013-01-04")).success
     found = check_again(road)
     assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert "changed after the last update" in str(found.description)
+    assert "changed after the update of" in str(found.description)
     assert road.materialize(*STORE.path)
     assert checked(road, "parity").passed
 

@@ -77,6 +77,8 @@ def test_what_is_left_out_has_redis_own_defaults() -> None:
         ("redis: {name: a}", "missing required field `url`"),
         ("redis: redis://localhost", "got `str` - at `$.redis`"),
         ("redis:\n - [", "line 2 is not YAML"),
+        ("redis: {url: 2013-99-99}", "a date or a number that does not exist"),
+        ("redis: {url: 0b_}", "a date or a number that does not exist"),
         ("redis: {url: http://localhost}", "not of the form"),
         ("redis: {url: redis://localhost/cache}", "not of the form"),
         ("redis: {url: 'redis://localhost/1?db=2'}", "not of the form"),
@@ -99,6 +101,14 @@ def test_what_cannot_be_is_refused_by_name(home: Home, text: str, told: str) -> 
         settings(home, text)
     assert told in caught.value.message
     assert "online.yaml" in caught.value.message
+
+
+def test_a_file_of_other_bytes_is_refused_and_not_repeated(home: Home) -> None:
+    home.online_settings.write_bytes(f"redis: {{url: {SECRET}\xff}}".encode("latin-1"))
+    with pytest.raises(DeclarationError, match="is not UTF-8") as caught:
+        read_online_settings(home)
+    assert caught.value.code == "declaration-invalid"
+    assert SECRET not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,41 @@ def test_another_teams_consumer_counts(folder: Path) -> None:
     assert len(read_published(folder).readings) == 2  # publishing leaves another team's file alone
 
 
+def gust(kind: type = float) -> tuple[type, Any]:
+    return kind, pa.Field(nullable=True)
+
+
+@pytest.mark.parametrize(
+    ("calm", "told"),
+    [
+        (table("Calm", wind=wind(), gust=gust()), "packed row wind -> wind, gust"),
+        (table("Calm", gust=gust(), wind=wind()), "packed row wind -> gust, wind"),
+        (table("Calm", wind=wind(), gust=gust(str)), ""),
+    ],
+    ids=["added", "before", "text"],
+)
+def test_the_rows_that_a_live_model_reads_keep_their_form_under_their_version(
+    folder: Path, calm: type[pa.DataFrameModel], told: str
+) -> None:
+    changed = team(FIRST, calm)
+    assert refusals(folder, changed) == []
+    other = folder.parents[1] / "flights" / "contracts"
+    other.mkdir(parents=True)
+    write_readings(
+        other, [Reading(consumer="flights/delay", kind="model", table="meteo/calm@1", columns=("place", "wind"))]
+    )
+    refused = refusals(folder, changed)
+    assert [told in each and "flights/delay" in each for each in refused] == ([True] if told else [])
+    assert refusals(folder, team(FIRST, calm, view_version=2)) == []
+
+
+def test_marks_beside_the_values_are_another_form(folder: Path) -> None:
+    (calm,) = team(FIRST).views
+    marking = dataclasses.replace(calm, contract=dataclasses.replace(calm.contract, carries=("wind",)))
+    (difference,) = against(folder, dataclasses.replace(team(FIRST), views=(marking,))).differences
+    assert "packed row wind -> wind, degraded:wind" in [change.told for change in difference.changes]
+
+
 def test_a_reading_that_people_wrote_is_kept(folder: Path) -> None:
     report = Reading(consumer="meteo/report", kind="other", table="meteo/readings@1", columns=("gust",))
     write_readings(folder, (*read_published(folder).readings, report))

@@ -135,6 +135,24 @@ def test_a_row_that_its_replacement_does_not_mend_is_set_aside_as_it_came() -> N
     assert "gust_above_wind" in verdict.bad[RULE][0]
 
 
+class Steady(Weather):
+    """Readings that are judged beside the others."""
+
+    @pa.dataframe_check
+    def steady(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805 pandera makes it a class method
+        return data.lazyframe.select(pl.col("wind") <= 3 * pl.col("wind").mean())
+
+
+@pytest.mark.parametrize(("default", "aside"), [(9.0, 1), (2.0, 0)])
+def test_a_replaced_value_is_judged_beside_the_rows_that_are_kept(default: float, aside: int) -> None:
+    outcomes: dict[str, Outcome] = {"wind.not_nullable": DefaultValue(default), "steady": "quarantine"}
+    found = Contract(
+        Steady, ("place",), "event_time", "known_time", outcomes=outcomes, quarantine_limit=1.0, degrade_limit=1.0
+    )
+    verdict = judge(readings(*[("JFK", 1.0, 9.0)] * 9, ("JFK", None, 9.0)), found)
+    assert (verdict.bad.height, verdict.replaced.height) == (aside, 1 - aside)
+
+
 def test_a_replacement_that_breaks_a_rule_that_blocks_blocks() -> None:
     assert "gust_above_wind" in refused(
         readings(GOOD, ("JFK", 500.0, 600.0)), contract({"gust": DefaultValue(2.0), "wind": LastGood()})
@@ -275,6 +293,21 @@ def test_what_carries_marks_has_the_column_whether_rows_bring_it_or_not() -> Non
 @pytest.mark.parametrize("brought", [marks("gust,wind"), pl.Series(MARK, [1])])
 def test_a_mark_that_the_contract_does_not_carry_is_refused(brought: pl.Series) -> None:
     assert "its contract carries" in refused(readings(GOOD).with_columns(brought), contract({}, carries=("gust",)))
+
+
+class Loose(Weather):
+    """Readings that may come with more columns."""
+
+    class Config:
+        strict = False
+
+
+def test_marks_are_not_lost_without_a_word() -> None:
+    declared: list[dict[str, Outcome]] = [{}, {"wind": LastGood()}]
+    for outcomes in declared:
+        found = Contract(Loose, ("place",), "event_time", "known_time", outcomes=outcomes)
+        assert "marks of gust" in refused(readings(GOOD, GOOD).with_columns(marks(None, "gust")), found)
+        assert judge(readings(GOOD).with_columns(marks(None)), found).good.columns == list(found.stored)
 
 
 def test_without_carrying_the_mark_is_a_column_too_many() -> None:

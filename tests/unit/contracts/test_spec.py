@@ -1,6 +1,6 @@
 """A contract that names columns it does not have is refused where it is declared."""
 
-from typing import Any
+from typing import Any, ClassVar, Optional
 
 import pandera.polars as pa
 import polars as pl
@@ -73,7 +73,7 @@ def row_rule(holds: pl.Expr, name: str = "calm") -> dict[str, Any]:
         ({"outcomes": {"wind": LastGood()}}, "without a time"),
         ({"outcomes": {"place": DefaultValue("JFK")}}, "tells rows apart"),
         ({"event_time": "event", "outcomes": {"event.not_nullable": DefaultValue(1)}}, "tells rows apart"),
-        ({"outcomes": {"unique_key": DefaultValue(1)}}, "what to replace where unique_key"),
+        ({"outcomes": {"unique_key": DefaultValue(1.0, ("wind",))}}, "unique_key is broken: it tells rows apart"),
         ({"outcomes": {"wind": DefaultValue(151.0)}}, "151"),
         ({"outcomes": {"wind": DefaultValue("calm")}}, "calm"),
         ({"outcomes": {"wind": DefaultValue(None)}}, "None"),
@@ -86,6 +86,55 @@ def test_what_contradicts_itself_is_refused(changes: dict[str, Any], told: str) 
         Contract(Table, **{"key": ("place",), **changes})
     assert caught.value.code == "declaration-invalid"
     assert told in caught.value.message
+
+
+class Pairs(pa.DataFrameModel):
+    """A table whose rows differ in more than their key."""
+
+    place: str
+    number: int = pa.Field(unique=True)
+    left: int
+    right: int
+    wind: float
+
+    class Config:
+        unique: ClassVar = ["left", "right"]
+
+
+@pytest.mark.parametrize("rule", ["unique_key", "number.field_uniqueness", "multiple_fields_uniqueness"])
+def test_no_value_is_replaced_because_rows_are_the_same(rule: str) -> None:
+    with pytest.raises(DeclarationError, match="tells rows apart") as caught:
+        Contract(Pairs, ("place",), outcomes={rule: DefaultValue(1.0, ("wind",))})
+    assert rule in caught.value.message
+    assert "quarantine" in caught.value.hint
+
+
+def altered(field: Any = None, kind: Any = float, **config: Any) -> type[pa.DataFrameModel]:
+    body = {"__annotations__": {"place": str, "wind": kind}, "wind": field or pa.Field(ge=0, le=150)}
+    return type("Altered", (pa.DataFrameModel,), {**body, "Config": type("Config", (), config)})
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (altered(coerce=True), "coerce"),
+        (altered(drop_invalid_rows=True), "drop_invalid_rows"),
+        (altered(add_missing_columns=True), "add_missing_columns"),
+        (altered(strict="filter"), "strict='filter'"),
+        (altered(pa.Field(coerce=True)), "coerce of wind"),
+        (altered(pa.Field(default=0.0)), "default of wind"),
+        (altered(pa.Field(alias="wind_.+", regex=True)), "whether there is a column wind_"),
+        (altered(kind=Optional[float]), "whether there is a column wind"),  # noqa: UP045 pandera knows no other form
+    ],
+)
+def test_a_schema_that_would_judge_other_rows_than_are_stored_is_refused(
+    model: type[pa.DataFrameModel], told: str
+) -> None:
+    with pytest.raises(DeclarationError) as caught:
+        Contract(model, ("place",))
+    assert caught.value.code == "declaration-invalid"
+    assert told in caught.value.message
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,32 @@ def test_a_table_without_rows_keeps_its_contract() -> None:
     assert (verdict.good.height, verdict.good.schema) == (0, readings().schema)
 
 
+class Described(Weather):
+    """Readings that are judged value by value, so by pandera alone."""
+
+    @pa.check("place", element_wise=True)
+    def three_letters(cls, place: str) -> bool:  # noqa: N805 pandera makes it a class method
+        return len(place) == 3
+
+
+@pytest.mark.parametrize("schema", [Weather, Described])
+@pytest.mark.parametrize(
+    ("frame", "told"),
+    [
+        (readings().clear().drop("hour"), "hour"),
+        (readings(hour=pl.col("hour").cast(pl.Int32)).clear(), "Int32"),
+        (pl.DataFrame(), "place"),
+    ],
+    ids=["missing", "type", "nothing"],
+)
+def test_a_table_without_rows_has_its_shape_too(frame: pl.DataFrame, told: str, schema: type[Weather]) -> None:
+    found = Contract(schema, ("place",), "event_time", "known_time")
+    message = refused(frame, found)
+    assert "shape of its contract" in message
+    assert told in message
+    assert validate("t", readings().clear(), found).good.schema == readings().schema
+
+
 def test_the_sample_is_short() -> None:
     verdict = validate("t", readings(100, wind=pl.lit(-1.0)), contract())
     assert (verdict.bad.height, verdict.sample.height) == (100, 20)

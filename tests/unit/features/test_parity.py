@@ -1,6 +1,7 @@
 """Online against offline: the same rows are the same, and whatever is not is named."""
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from formats.errors import DataError
 from formats.packed_features import FeatureRow, columns_checksum, pack_row, unpack_row
 from formats.table_digest import table_digest
+from platform_assets.contracts.outcomes import DefaultValue
 from platform_assets.features.online import contents, last_update, store_keys
 from platform_assets.features.parity import SAMPLE, compared, sampled
 from platform_assets.features.spec import FeatureView
@@ -104,6 +107,45 @@ def test_rows_that_came_after_the_update_are_no_difference(world: World) -> None
     assert (found.moved, found.values) == (("weather",), 0)
     world.update()
     assert world.differences() == []
+
+
+class Interrupted(LmdbOnlineStore):
+    """A store in which something else happens when rows of it have been read."""
+
+    def __init__(self, folder: Path, meanwhile: Callable[[], None]) -> None:
+        super().__init__(folder)
+        self._meanwhile = meanwhile
+
+    @override
+    def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        found = super().get(keys)
+        if len(keys) > 1:
+            self._meanwhile()
+        return found
+
+
+@pytest.mark.parametrize("updated", [False, True], ids=["rows", "update"])
+def test_what_is_written_while_values_are_compared_is_no_difference(
+    world: World, tmp_path: Path, updated: bool
+) -> None:
+    def meanwhile() -> None:
+        if updated:
+            world.update(NOON + timedelta(hours=2))  # EWR is known by then
+        else:
+            world.write(rows(("JFK", 4, 8.0, "fog", True, 11, 11)))
+
+    found = compared(TEAM, [WEATHER], world.lake, Interrupted(tmp_path / "online", meanwhile))
+    assert (found.as_of, found.moved, found.differences.height) == (NOON, ("weather",), 0)
+
+
+def test_a_view_without_a_table_does_not_hold_up_the_others(world: World) -> None:
+    degradable = dataclasses.replace(CONTRACT, outcomes={"wind": DefaultValue(0.0)})
+    calm = dataclasses.replace(WEATHER, name="calm", contract=degradable)
+    found = contents(TEAM, [WEATHER, calm], world.lake, NOON)
+    assert [rows.height for rows in found.newest] == [4, 0]
+    world.store.put(found.rows | found.note)
+    compared_now = compared(TEAM, [WEATHER, calm], world.lake, world.store)
+    assert (compared_now.moved, compared_now.values, compared_now.differences.height) == ((), 5 * 2, 0)
 
 
 def test_a_store_that_holds_nothing_or_rubbish_cannot_be_compared(world: World, tmp_path: Path) -> None:

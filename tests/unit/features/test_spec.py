@@ -88,6 +88,16 @@ def test_a_view_needs_both_times_and_its_entitys_key(contract: Contract) -> None
         view(contract)
 
 
+def test_a_view_whose_key_may_be_missing_is_refused() -> None:
+    class Anonymous(Weather):
+        """Readings of nobody knows where."""
+
+        place: str = pa.Field(nullable=True)
+
+    with pytest.raises(DeclarationError, match="may lack values of its key: place"):
+        view(Contract(Anonymous, KEYS, "event_time", "known_time"))
+
+
 def test_features_are_what_is_neither_key_nor_time() -> None:
     assert view().features == ("wind", "sky", "gusty")
     assert view().packed == ("wind", "gusty")

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -17,6 +18,7 @@ from tests.support.promotion_case import MODEL, World, contract, payload
 
 NOW = datetime(2013, 5, 10, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+VIEW_VERSION = contract().views[0].name
 VIEW, RAW, TRAINING, STORE = "aviation/weather", "aviation/readings", f"{MODEL}/training_set", "aviation/online_store"
 
 
@@ -26,7 +28,7 @@ class Place(World):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         advance_clock(self.home.clock, NOW)
-        self.lake.note(self.training_set, {"inputs": {VIEW: "sha256:w"}})
+        self.lake.note(self.training_set, {"inputs": {VIEW: "sha256:w"}, "views": {VIEW_VERSION: VIEW}})
         self.candidate: Candidate = candidate_of(self.record(self.bundles.put(payload()), max_age_days=30.0))
 
     def write(
@@ -69,6 +71,31 @@ def test_each_edge_has_its_age_its_lag_and_its_budget(place: Place) -> None:
     assert (online.age, online.behind, online.budget, online.over) == (6 * 3600, 3600, 3600, True)
     model = edges[TRAINING, f"{MODEL}/model"]
     assert (model.newest, model.budget, model.over) == (datetime(2013, 4, 1, tzinfo=UTC), 30 * 86400, True)
+
+
+def test_a_version_is_looked_up_in_the_table_that_holds_it(place: Place) -> None:
+    place.lake.note(place.training_set, {"inputs": {f"{VIEW}_2": "sha256:w"}, "views": {VIEW_VERSION: f"{VIEW}_2"}})
+    place.write(VIEW, NOW - DAY)  # the other version
+    place.write(f"{VIEW}_2", NOW - 5 * HOUR)
+    place.put(NOW - 6 * HOUR)
+    online = place.edges()[f"{VIEW}_2", STORE]
+    assert (online.age, online.behind) == (6 * 3600, 3600)
+    assert (VIEW, STORE) not in place.edges()
+
+
+def test_rows_of_a_view_that_marks_replaced_values_are_read(place: Place) -> None:
+    served = contract()
+    views = (msgspec.structs.replace(served.views[0], degradable=("wind",)),)
+    changed = msgspec.json.encode(msgspec.structs.replace(served, views=views))
+    place.candidate = candidate_of(place.record(place.bundles.put({**payload(), "contract.json": changed})))
+    place.write(VIEW, NOW - 5 * HOUR)
+    place.put(NOW - 6 * HOUR, ("wind", "degraded:wind"))
+    assert place.edges()[VIEW, STORE].age == 6 * 3600
+
+
+def test_a_training_set_that_does_not_name_its_views_is_said(place: Place) -> None:
+    place.lake.note(place.training_set, {"inputs": {VIEW: "sha256:w"}})
+    assert "does not say which table" in place.edges()[VIEW_VERSION, STORE].why
 
 
 def test_rows_about_the_future_leave_nothing_behind_it(place: Place) -> None:
