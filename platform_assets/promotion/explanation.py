@@ -13,6 +13,7 @@ from formats.release import read_release
 from platform_assets.monitoring.spool import all_segments, records_in
 from platform_assets.promotion.candidate import Candidate, candidate_of, newest_candidate
 from platform_assets.promotion.case import open_model
+from platform_assets.promotion.issue import document_of, release_path
 from platform_assets.promotion.keys import trusted_keys
 from platform_assets.promotion.live import pointers
 from platform_assets.promotion.pointers import Pointers
@@ -166,14 +167,24 @@ def release_link(installation: Installation, release: Release) -> Link:
         "issued": _time(approval.issued_at),
         "expires": _time(approval.expires_at),
     }
-    path = installation.home.root / "releases" / release.endpoint / f"{approval.sequence}.json"
+    wrong = _wrong_document(installation, release)
+    note = wrong or "its document is signed by the authority"
+    return Link(f"release {release.release[:19]}", facts, not wrong, note)
+
+
+def _wrong_document(installation: Installation, release: Release) -> str:
+    """What is wrong with the document that is stored of `release`; empty: nothing."""
+    path = release_path(installation.home, release.endpoint, release.sequence)
+    trusted, issued_at = trusted_keys(installation.home), release.approval.issued_at
     try:
-        read_release(
-            path.read_bytes(), trusted_keys(installation.home), endpoint=release.endpoint, now=approval.issued_at
-        )
+        found = read_release(path.read_bytes(), trusted, endpoint=release.endpoint, now=issued_at)
     except (RoadbedError, OSError) as error:
-        return Link(f"release {release.release[:19]}", facts, False, str(error))
-    return Link(f"release {release.release[:19]}", facts, True, "its document is signed by the authority")
+        return str(error)
+    if found == document_of(release):
+        return ""
+    return (
+        f"its document is another one: release {found.release[:19]}, sequence {found.sequence}, of {found.bundle[:19]}"
+    )
 
 
 def _candidate_chain(installation: Installation, candidate: Candidate) -> Iterator[Link]:

@@ -10,6 +10,7 @@ from formats.prediction_log import PredictionRecord, encode_record
 from platform_assets.monitoring.audit import Audit, audit
 from platform_assets.promotion.desk import Desk
 from platform_assets.promotion.evidence import evidence_of
+from platform_assets.promotion.issue import release_path
 from resources.installation import installation_at
 from resources.lake import Part
 from resources.ledger import Draft, Entry
@@ -86,6 +87,16 @@ def test_a_damaged_bundle_and_a_lost_document(story: Handles) -> None:
     told = red(story)
     assert list(told) == ["releases_accounted"]
     assert told["releases_accounted"].count("release 2: ") == 2
+
+
+@pytest.mark.attack
+def test_a_genuine_document_of_another_release(story: Handles) -> None:
+    """Signed for this endpoint, once: by it a server would run the release before."""
+    first, second = (release_path(story.home, ENDPOINT, sequence) for sequence in (1, 2))
+    second.write_bytes(first.read_bytes())
+    told = red(story)
+    assert list(told) == ["releases_accounted"]
+    assert "release 2: its document is another one: release sha256:" in told["releases_accounted"]
 
 
 @pytest.mark.attack
