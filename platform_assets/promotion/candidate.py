@@ -1,6 +1,5 @@
 """Candidates and their evaluations as the ledger keeps them: what was built from what, and how it was measured."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -131,11 +130,12 @@ def evaluation_of(entry: Entry) -> Evaluation:
 
 
 def newest_candidate(view: LedgerView, bundle: str, model: str) -> Entry | None:
-    """The newest candidate entry of `bundle` for `model`, if there is one."""
-    entries: Sequence[Entry] = [
-        entry for entry in view.entries("candidate", bundle) if entry.inputs.get("model") == model
-    ]
-    return entries[-1] if entries else None
+    """The newest candidate entry of `bundle` for `model`, if there is one. Of rows with the same id the first alone counts."""
+    first: dict[str, Entry] = {}
+    for entry in view.entries("candidate", bundle):
+        if entry.inputs.get("model") == model:
+            first.setdefault(entry.id, entry)
+    return next(reversed(first.values()), None)
 
 
 def _converted(entry: Entry, kind: type[Body]) -> Body:

@@ -34,6 +34,23 @@ def tamper(path: Path, *statements: tuple[str, tuple[object, ...]]) -> None:
     connection.close()
 
 
+def insert(path: Path, entry: Entry) -> Entry:
+    """Add a row that follows the last one, as someone would who may write to the database, and asks nobody."""
+    import msgspec
+
+    from resources.ledger_rows import encode_row
+    from resources.sqlite_ledger import SqliteLedger
+
+    head = SqliteLedger(path).head()
+    linked = msgspec.structs.replace(entry, sequence=head.sequence + 1, previous=head.hash)
+    linked = msgspec.structs.replace(linked, hash=linked.content_hash())
+    with sqlite3.connect(path) as connection:
+        row = tuple(encode_row(linked))
+        connection.execute(f"INSERT INTO entries VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608
+    connection.close()
+    return linked
+
+
 def rewrite(path: Path, entries: list[Entry]) -> None:
     """Replace all rows by `entries`, with fresh hashes from the first to the last, keeping signatures as they are."""
     import msgspec
