@@ -24,6 +24,11 @@ def add(ledger: Ledger, kind: Kind, number: int, key: PrivateKey, body: Mapping[
     )
 
 
+def append_rubbish(ledger: Ledger, subject: str, kind: Kind = "evaluation") -> Entry:
+    """An entry that anyone may append, and of which nobody can make sense."""
+    return ledger.append(kind=kind, subject=subject, inputs={}, body={"candidate": 7}, actor="team", at=AT)
+
+
 def tamper(path: Path, *statements: tuple[str, tuple[object, ...]]) -> None:
     """Change the database as someone would who owns the file: triggers gone, foreign rows in."""
     with sqlite3.connect(path) as connection:

@@ -14,7 +14,7 @@ from platform_assets.promotion.issue import release_path
 from resources.installation import installation_at
 from resources.lake import Part
 from resources.ledger import Draft, Entry
-from tests.support.ledgers import tamper
+from tests.support.ledgers import append_rubbish, tamper
 from tests.support.people import AT
 from tests.support.promotion_case import ENDPOINT, MODEL, Handles
 from tests.support.story import Story, copied
@@ -120,6 +120,12 @@ def test_a_release_whose_decision_does_not_follow(story: Handles) -> None:
         step = Draft("release", ENDPOINT, {"state": state, "release": release.id}, {"reason": "mine", "supersedes": []})
         desk.append([step], "m", lambda _: None)
     assert "release 3: its decision does not follow: verdict is approved" in red(story)["releases_accounted"]
+
+
+def test_an_evaluation_that_cannot_be_read_says_nothing(story: Handles) -> None:
+    _, bundle = live(story)
+    append_rubbish(story.ledger, bundle)
+    assert red(story) == {}
 
 
 class Silent(Story):
