@@ -142,7 +142,11 @@ def _again(installation: Installation, record: PredictionRecord) -> float:
 
 def _release_chain(installation: Installation, state: Pointers, release: Release) -> Iterator[Link]:
     yield release_link(installation, release)
-    decision = state.decision(release.approval.decision)
+    decision = state.find_decision(release.approval.decision)
+    if decision is None:
+        gone = "the authority did not take it, or with a key that was revoked"
+        yield Link(f"decision {release.approval.decision[:19]}", {}, False, gone)
+        return
     gates = {r.name: f"{r.status}: {r.message}" for r in decision.results}
     facts = {
         "verdict": decision.verdict,
@@ -200,7 +204,8 @@ def _candidate_chain(installation: Installation, candidate: Candidate) -> Iterat
 
 def _age_links(installation: Installation, state: Pointers, release: Release) -> Iterator[Link]:
     """How old the data behind the release is by now, edge by edge."""
-    entry = installation.ledger.get(state.decision(release.approval.decision).candidate)
+    decision = state.find_decision(release.approval.decision)
+    entry = None if decision is None else installation.ledger.get(decision.candidate)
     for edge in ages(installation, candidate_of(entry)) if entry is not None else ():
         yield Link(f"age of {edge.target} from {edge.source}", dict(_age_facts(edge)), None, _age_note(edge))
 
