@@ -1,8 +1,8 @@
 """Verification of a ledger: what was done to it, and at which row.
 
 The walk stops at the first row that breaks the chain, since nothing after it can be told apart. Rows of signed kinds that the
-authority did not sign are counted on the way: they break nothing, because whoever reads the ledger ignores them. Each anchor is
-compared by itself, and a finding names the one that disagrees.
+authority did not sign, and of other kinds those that repeat the id of an earlier row, are counted on the way: they break nothing,
+because whoever reads the ledger ignores them. Each anchor is compared by itself, and a finding names the one that disagrees.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,11 +21,14 @@ Damage = Literal[
     "deleted",
     "chain-broken",
     "signature-invalid",
+    "repeated",
     "tail-cut",
     "rewritten",
     "anchor-invalid",
     "anchor-missing",
 ]
+
+_IGNORED: frozenset[Damage] = frozenset({"signature-invalid", "repeated"})
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -55,8 +58,8 @@ class VerificationReport(msgspec.Struct, frozen=True):
 
     @property
     def breaks(self) -> tuple[Finding, ...]:
-        """Findings that make the chain worthless; rows that were merely forged are not among them."""
-        return tuple(finding for finding in self.findings if finding.damage != "signature-invalid")
+        """Findings that make the chain worthless; rows that were merely forged or repeated are not among them."""
+        return tuple(finding for finding in self.findings if finding.damage not in _IGNORED)
 
 
 def verify_ledger(
@@ -83,6 +86,7 @@ class _Walk:
         self._head = Head(0, GENESIS)
         self._findings: list[Finding] = []
         self._anchored: dict[str, Head] = {}
+        self._unsigned: dict[str, int] = {}
 
     def over(self, entries: Iterator[Entry]) -> VerificationReport:
         for copy in self._copies:
@@ -140,6 +144,7 @@ class _Walk:
                     "rewritten", expected, f"row {expected} is not the one that the authority anchored ({where})"
                 )
         self._check_signature(entry)
+        self._check_repeated(entry)
         return True
 
     def _check_signature(self, entry: Entry) -> None:
@@ -154,6 +159,18 @@ class _Walk:
         if entry.kind not in SIGNED and (entry.keyid is not None or entry.signature is not None):
             self._find(
                 "edited", entry.sequence, f"row {entry.sequence} ({entry.kind}) carries a signature and should not"
+            )
+
+    def _check_repeated(self, entry: Entry) -> None:
+        if entry.kind in SIGNED:
+            return
+        first = self._unsigned.setdefault(entry.id, entry.sequence)
+        if first != entry.sequence:
+            self._find(
+                "repeated",
+                entry.sequence,
+                f"row {entry.sequence} ({entry.kind} on {entry.subject}, actor {entry.actor}) repeats the id of row {first}, "
+                "which Roadbed never does; it counts for nothing",
             )
 
     def _find(self, damage: Damage, sequence: int, message: str) -> bool:

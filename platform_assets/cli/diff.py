@@ -5,11 +5,10 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Column, Table
 
 from platform_assets.cli.site import find_site
-from platform_assets.cli.tables import console
+from platform_assets.cli.tables import console, plain, plain_lines
 from platform_assets.promotion.difference import Change, Difference, difference
 from platform_assets.promotion.evidence import evidence_of
 from platform_assets.promotion.facts import Fact, Side
@@ -42,27 +41,27 @@ def render(found: Difference) -> RenderableType:
         for change in differing:
             table.add_row(*_row(change))
         table.add_section()
-    lines = [f"A: {escape(problem)}" for problem in found.a.problems]
-    lines += [f"B: {escape(problem)}" for problem in found.b.problems]
-    lines += [f"ledger: {escape(finding)}" for finding in found.findings]
+    lines = [f"A: {plain(problem)}" for problem in found.a.problems]
+    lines += [f"B: {plain(problem)}" for problem in found.b.problems]
+    lines += [f"ledger: {plain(finding)}" for finding in found.findings]
     return Group(table, *(f"[red]BROKEN[/]  {line}" for line in lines), *_commits(found))
 
 
 def _title(side: Side) -> str:
     what = f"release {side.release[:19]} of " if side.release else ""
-    return escape(f"{what}{side.bundle[:19]}, {side.model}[{side.partition}]")
+    return plain(f"{what}{side.bundle[:19]}, {side.model}[{side.partition}]")
 
 
 def _row(change: Change) -> tuple[str, ...]:
     by = "" if change.difference is None else f"{change.difference:+.6g}"
-    return (escape(f"  {change.what}"), _text(change.a), _text(change.b), by)
+    return (plain(f"  {change.what}"), _text(change.a), _text(change.b), by)
 
 
 def _text(fact: Fact) -> str:
-    return "-" if fact is None else escape(f"{fact:.6g}" if isinstance(fact, float) else str(fact))
+    return "-" if fact is None else plain(f"{fact:.6g}" if isinstance(fact, float) else str(fact))
 
 
 def _commits(found: Difference) -> list[str]:
     if found.commits is None:
         return ["the commits are not both in this repository"]
-    return [escape(found.commits)] if found.commits else []
+    return [plain_lines(found.commits)] if found.commits else []

@@ -9,6 +9,7 @@ import typer
 from formats.errors import DataError
 from formats.home import Home
 from platform_assets.cli.site import find_site
+from platform_assets.cli.tables import visible
 from platform_assets.promotion.explanation import Link
 from platform_assets.promotion.explanation import explain as chain_of
 from resources.installation import installation_at
@@ -55,4 +56,5 @@ def text_of(links: tuple[Link, ...]) -> str:
 def _lines(link: Link) -> list[str]:
     mark = " ".join(filter(None, [_MARKS[link.verified], f"({link.note})" if link.note else ""]))
     width = max(map(len, link.facts), default=0)
-    return [f"{link.what}  {mark}".rstrip(), *(f"    {name:<{width}}  {value}" for name, value in link.facts.items())]
+    lines = [f"{link.what}  {mark}".rstrip(), *(f"    {name:<{width}}  {value}" for name, value in link.facts.items())]
+    return [visible(line) for line in lines]

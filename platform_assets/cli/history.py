@@ -6,12 +6,11 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
 
 from platform_assets.cli.advance import parse_instant
 from platform_assets.cli.site import find_site
-from platform_assets.cli.tables import console, mark
+from platform_assets.cli.tables import console, mark, plain, visible
 from platform_assets.promotion.evidence import evidence_of
 from platform_assets.promotion.history import History, Moment, Tenure, history_of, moment
 from platform_assets.promotion.identity import load_identities
@@ -54,13 +53,13 @@ def render(history: History) -> Table:
         Column("why", overflow="fold"),
         "ledger",
     )
-    table.title, table.title_justify = escape(history.endpoint), "left"
+    table.title, table.title_justify = plain(history.endpoint), "left"
     rows = [(tenure.approved_row, _release(tenure)) for tenure in history.releases]
     rows += [(remark.row, _remark(remark)) for remark in history.remarks]
     for row, cells in sorted(rows, key=lambda pair: pair[0]):
         table.add_row(str(row), *cells)
     for finding in history.findings:
-        table.add_row("", "[red]ledger[/]", "", "", "", "", "", escape(finding), mark(verified=False))
+        table.add_row("", "[red]ledger[/]", "", "", "", "", "", plain(finding), mark(verified=False))
     if not history.whole:
         table.caption = f"nothing after row {history.proven_rows} of the ledger can be told"
     return table
@@ -70,29 +69,33 @@ def _release(tenure: Tenure) -> tuple[str, ...]:
     waived = [f"{w.gate} waived by {w.actor} until {_time(w.expires_at)}: {w.reason}" for w in tenure.waived]
     by = [f"policy {tenure.policy}", f"asked by {tenure.asked_by}", *(f"approved by {a}" for a in tenure.approved_by)]
     why = [tenure.reason, *waived, tenure.ended, tenure.note]
-    texts = (
+    return (
         f"release {tenure.sequence}: {tenure.state}",
         _time(tenure.live_from) if tenure.live_from else "never",
         _time(tenure.live_until) if tenure.live_until else "",
-        f"cutoff {tenure.partition}\ncandidate {tenure.candidate[:19]}",
-        tenure.bundle[:19],
-        "\n".join(by),
-        "\n".join(filter(None, why)),
+        _lines(f"cutoff {tenure.partition}", f"candidate {tenure.candidate[:19]}"),
+        plain(tenure.bundle[:19]),
+        _lines(*by),
+        _lines(*why),
+        mark(verified=tenure.verified),
     )
-    return (*map(escape, texts), mark(verified=tenure.verified))
 
 
 def _remark(remark: Remark) -> tuple[str, ...]:
-    why = "\n".join(filter(None, (remark.why, remark.note)))
-    texts = (remark.what, _time(remark.at), "", "", remark.subject[:19], remark.who, why)
-    return (*map(escape, texts), mark(verified=remark.verified))
+    subject, who, why = plain(remark.subject[:19]), plain(remark.who), _lines(remark.why, remark.note)
+    return (remark.what, _time(remark.at), "", "", subject, who, why, mark(verified=remark.verified))
+
+
+def _lines(*texts: str) -> str:
+    return "\n".join(map(plain, filter(None, texts)))
 
 
 def _told(found: Moment) -> str:
     lines = [f"at       {_time(found.at)}, after row {found.row or 0} of the ledger"]
     lines += [_one("live", found.live)] if found.live else [f"live     nothing at {found.endpoint}"]
     lines += [_one("next", found.changing_to)] if found.changing_to else []
-    return "\n".join([*lines, *([f"note     {found.note}"] if found.note else [])])
+    lines += [f"note     {found.note}"] if found.note else []
+    return "\n".join(map(visible, lines))
 
 
 def _one(what: str, tenure: Tenure) -> str:

@@ -7,6 +7,7 @@ import typer
 
 from formats.home import Home
 from platform_assets.cli.site import find_site
+from platform_assets.cli.tables import visible
 from platform_assets.promotion.desk import examine, rotate
 from platform_assets.promotion.keys import revoke_key
 from resources.ledger_places import anchor_stores
@@ -22,7 +23,7 @@ def verify() -> None:
     for store in anchor_stores(home):
         typer.echo(f"anchor   {store.where}")
     for finding in report.findings:
-        typer.echo(f"wrong    {finding.message}")
+        typer.echo(f"wrong    {visible(finding.message)}")
     if not report.ok:
         raise typer.Exit(2)
     typer.echo("whole    chain, signatures and anchor hold")

@@ -27,6 +27,7 @@ from platform_assets.cli import (
     up,
     waive,
 )
+from platform_assets.cli.tables import plain_lines
 
 Command = Callable[..., None]
 
@@ -76,8 +77,8 @@ def reporting(command: Command) -> Command:
 
 def tell(error: RoadbedError, console: Console) -> None:
     """Print what happened, what to do next, and where to read on."""
-    console.print(f"error    {error.message}", markup=False, style="red")
-    console.print(f"next     {error.hint}", markup=False)
+    console.print(f"error    {plain_lines(error.message)}", style="red")
+    console.print(f"next     {plain_lines(error.hint)}")
     console.print(f"runbook  {error.runbook}", markup=False)
 
 

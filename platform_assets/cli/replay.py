@@ -6,11 +6,10 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Column, Table
 
 from platform_assets.cli.site import find_site
-from platform_assets.cli.tables import console
+from platform_assets.cli.tables import console, plain
 from platform_assets.promotion.evidence import evidence_of
 from platform_assets.promotion.policy import parse_policy
 from platform_assets.promotion.replay import Replay, replay
@@ -51,15 +50,15 @@ def _replayed(found: Replay) -> RenderableType:
     for was in found.recorded.results:
         now = again.get((was.name, was.origin))
         status = "unknown" if now is None else now.status
-        table.add_row(was.name, was.origin, was.status, status, *_numbers(was), escape(was.message))
+        table.add_row(plain(was.name), was.origin, was.status, status, *_numbers(was), plain(was.message))
     for name in found.unknown:
-        table.add_row(escape(name), "", "not recorded", "unknown", "", "", "")
+        table.add_row(plain(name), "", "not recorded", "unknown", "", "", "")
     verdict = f"verdict  {found.recorded.verdict}; weighed again {found.verdict}"
     end = "[green]same     the verdict, its reasons and every gate[/]" if found.same else ""
-    lines = [f"[red]DIFFERS[/]  {escape(told)}" for told in found.differences]
-    lines += [f"[red]BROKEN[/]   {escape(told)}" for told in found.findings]
+    lines = [f"[red]DIFFERS[/]  {plain(told)}" for told in found.differences]
+    lines += [f"[red]BROKEN[/]   {plain(told)}" for told in found.findings]
     title = f"decision {found.decision}, row {found.row}, on {found.recorded.bundle} for {found.recorded.endpoint}"
-    return Group(escape(title), table, verdict, *filter(None, [end]), *lines)
+    return Group(plain(title), table, verdict, *filter(None, [end]), *lines)
 
 
 def _numbers(result: GateResult) -> tuple[str, str]:
@@ -72,7 +71,7 @@ def _reviews(reviewed: tuple[Reviewed, ...]) -> RenderableType:
     for found in reviewed:
         first, *rest = _lines(found) or [("", "", "", "")]
         outcome = f"[{_COLOURS[found.outcome]}]{found.outcome}[/]"
-        table.add_row(found.at.isoformat(), escape(found.endpoint), found.bundle[:19], outcome, *first)
+        table.add_row(found.at.isoformat(), plain(found.endpoint), plain(found.bundle[:19]), outcome, *first)
         for line in rest:
             table.add_row("", "", "", "", *line)
     counts = {outcome: sum(found.outcome == outcome for found in reviewed) for outcome in _COLOURS}
@@ -84,7 +83,7 @@ def _lines(found: Reviewed) -> list[tuple[str, str, str, str]]:
     by_gate = {reason.split(":")[0] for reason in found.reasons} & {stop.gate for stop in found.stops}
     lines = [
         (
-            escape(f"{stop.gate}: {stop.message}"),
+            plain(f"{stop.gate}: {stop.message}"),
             _number(stop.threshold_then),
             _number(stop.value),
             _number(stop.threshold),
@@ -92,8 +91,8 @@ def _lines(found: Reviewed) -> list[tuple[str, str, str, str]]:
         for stop in found.stops
     ]
     others = [reason for reason in found.reasons if reason.split(":")[0] not in by_gate]
-    lines += [(escape(told), "", "", "") for told in (*others, *(f"waits for {m}" for m in found.missing))]
-    return lines + [(escape(f"{gate}: not recorded, so unknown"), "", "", "") for gate in found.unknown]
+    lines += [(plain(told), "", "", "") for told in (*others, *(f"waits for {m}" for m in found.missing))]
+    return lines + [(plain(f"{gate}: not recorded, so unknown"), "", "", "") for gate in found.unknown]
 
 
 def _number(value: float | None) -> str:

@@ -9,6 +9,7 @@ from platform_assets.cli.dagster_home import open_instance
 from platform_assets.cli.options import Endpoint, Reason
 from platform_assets.cli.site import find_site
 from platform_assets.endpoints.rollback import go_back
+from platform_assets.promotion.live import find_live_release
 from platform_assets.promotion.service_client import authority_of
 from resources.installation import installation_at
 
@@ -25,9 +26,11 @@ def command(
 
     site = find_site(None)
     installation, authority = installation_at(site.home), authority_of(site.home)
-    went_back = go_back(installation, authority, endpoint, reason=reason, actor=getpass.getuser(), to=to)
+    live = find_live_release(installation, endpoint)
+    meant = None if live is None else live.release
+    went_back = go_back(installation, authority, endpoint, meant=meant, reason=reason, actor=getpass.getuser(), to=to)
     typer.echo(f"barred   {went_back.barred}")
     with open_instance(site) as instance:
         instance.report_runless_asset_event(event_of(went_back, reason))
-    live = went_back.release
-    typer.echo(f"live     {live.bundle}, release {live.sequence}, on port {went_back.observed.port}")
+    now = went_back.release
+    typer.echo(f"live     {now.bundle}, release {now.sequence}, on port {went_back.observed.port}")

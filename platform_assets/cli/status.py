@@ -6,7 +6,6 @@ from typing import Annotated, NamedTuple
 import msgspec
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
 
 from formats.clock import read_clock
@@ -16,6 +15,7 @@ from platform_assets.cli.observation import observe_all
 from platform_assets.cli.processes import Processes
 from platform_assets.cli.services import WEBSERVER, expected_names
 from platform_assets.cli.site import Site, find_site
+from platform_assets.cli.tables import plain, plain_lines
 from resources.endpoint_state import Observed
 
 _DETAIL = 24  # columns that a narrow terminal leaves to details at least
@@ -76,21 +76,21 @@ def render(status: Status) -> Table:
         Column("what", min_width=max(map(len, names), default=0), no_wrap=True),
         Column("state", min_width=len("failed, retried"), no_wrap=True),
         Column("detail", min_width=_DETAIL, overflow="fold"),
-        title=escape(f"Roadbed in {status.home}"),
+        title=plain(f"Roadbed in {status.home}"),
         title_justify="left",
     )
     for row in status.processes:
-        since = f"pid {row.pid} since {row.since:%Y-%m-%d %H:%M} UTC" if row.since else f"log: {escape(row.log)}"
+        since = f"pid {row.pid} since {row.since:%Y-%m-%d %H:%M} UTC" if row.since else f"log: {plain(row.log)}"
         table.add_row(row.name, "[green]running[/]" if row.pid else "[red]not running[/]", since)
     if status.url:
         table.add_row("UI", "[green]serving[/]", status.url)
     table.add_row("clock", "wall" if status.clock == "wall" else "replay", status.clock)
     for endpoint, seen in status.endpoints.items():
         colour = "green" if seen.state == "stable" else "yellow"
-        table.add_row(endpoint, f"[{colour}]{seen.state}[/]", escape(_served(seen)))
+        table.add_row(endpoint, f"[{colour}]{seen.state}[/]", plain_lines(_served(seen)))
     for run in status.failed_runs:
         state = "[yellow]failed, retried[/]" if run.retried else "[red]failed[/]"
-        table.add_row(f"run {run.run[:8]}", state, escape(f"{run.what}: {run.why}\n{run.url}"))
+        table.add_row(f"run {run.run[:8]}", state, plain_lines(f"{run.what}: {run.why}\n{run.url}"))
     return table
 
 

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from formats.errors import ReleaseError
+from formats.lifecycle import DESIRED
 from platform_assets.endpoints.rollout import roll_out
 from platform_assets.promotion.authority_client import Authority
 from platform_assets.promotion.live import pointers
@@ -20,16 +21,34 @@ class WentBack(NamedTuple):
 
 
 def go_back(
-    installation: Installation, authority: Authority, endpoint: str, *, reason: str, actor: str, to: str | None = None
+    installation: Installation,
+    authority: Authority,
+    endpoint: str,
+    *,
+    meant: str | None,
+    reason: str,
+    actor: str,
+    to: str | None = None,
 ) -> WentBack:
-    """Take the live release of `endpoint` back, and serve the last good bundle, or the bundle `to`.
+    """Take the release `meant` (None: nothing is live) of `endpoint` back, and serve the last good bundle, or the bundle `to`.
+
+    Done again for the same release, it finishes what was begun.
 
     Raises:
-        PromotionError: there is nothing to go back to; nothing changes.
+        PromotionError: another release is live, or there is nothing to go back to; nothing changes.
+        ReleaseError: the release was taken back before, and the endpoint has gone on since.
         EndpointError: the earlier bundle does not become stable.
     """
-    moved = authority.rollback(endpoint, reason=reason, actor=actor, to=to)
+    moved = authority.rollback(endpoint, reason=reason, actor=actor, to=to, release=meant)
     if moved.issued is None:
         raise ReleaseError("release-missing", f"{endpoint} has no earlier release", "release another candidate")
-    observed = roll_out(installation, authority, pointers(installation).release(moved.issued.release))
-    return WentBack(moved.bundle, pointers(installation).release(moved.issued.release), observed)
+    good = pointers(installation).release(moved.issued.release)
+    if good.state not in DESIRED:
+        raise ReleaseError(
+            "transition-forbidden",
+            f"release {moved.sequence} of {endpoint} was taken back before; release {good.sequence}, which took its place, is "
+            f"{good.state} by now",
+            "look at `roadbed status`; to take back what is live now, ask anew",
+        )
+    observed = roll_out(installation, authority, good)
+    return WentBack(moved.bundle, pointers(installation).release(good.release), observed)

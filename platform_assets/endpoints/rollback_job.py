@@ -5,11 +5,13 @@ from pydantic import Field
 
 from formats.errors import ReleaseError
 from platform_assets.endpoints.rollback import WentBack, go_back
+from platform_assets.promotion.live import find_live_release
 from platform_assets.promotion.service_client import authority_of
 from platform_assets.team import Team
 from resources.installation import Installation
 
-MAX_RETRIES_TAG = "dagster/max_retries"
+# With the id of the first run, since a launch that copies another's tags means what is live then.
+_MEANT_TAG = "roadbed.rolls_back/{first}"
 
 
 class RollbackConfig(dg.Config):
@@ -30,6 +32,25 @@ def event_of(went_back: WentBack, reason: str) -> dg.AssetMaterialization:
     )
 
 
+def meant_release(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, installation: Installation, endpoint: str
+) -> str | None:
+    """The release that was live when the first run of this launch began, noted on that run before anything is taken back.
+
+    A run that is executed again, because its process died, means the same one and not what is live by then.
+    """
+    first = instance.get_run_by_id(run.root_run_id or run.run_id) or run
+    tag = _MEANT_TAG.format(first=run.root_run_id or run.run_id)
+    noted = {**run.tags, **first.tags}.get(tag)
+    if noted is not None:
+        return noted
+    live = find_live_release(installation, endpoint)
+    if live is None:
+        return None
+    instance.add_run_tags(first.run_id, {tag: live.release})
+    return live.release
+
+
 def rollback_job(team: Team) -> dg.JobDefinition:
     """The same from the UI's launchpad, for the endpoints of `team`. The run is the actor: the UI does not know its people."""
     endpoints = [model.endpoint(team.name, environment) for model in team.models for environment in model.environments]
@@ -46,6 +67,7 @@ def rollback_job(team: Team) -> dg.JobDefinition:
             installation,
             authority_of(installation.home),
             config.endpoint,
+            meant=meant_release(context.instance, context.run, installation, config.endpoint),
             reason=config.reason,
             actor=f"dagster:{context.run_id}",
             to=config.to or None,
@@ -53,10 +75,8 @@ def rollback_job(team: Team) -> dg.JobDefinition:
         context.log_event(event_of(went_back, config.reason))
         context.log.info("barred %s; live %s", went_back.barred, went_back.release.bundle)
 
-    # A run that is launched again because its process died would go back one release further.
     @dg.job(
         name=f"{team.name}_rollback",
-        tags={MAX_RETRIES_TAG: "0"},
         description="Puts the previous release back on a running endpoint and bars the bundle that is taken back, "
         "until `roadbed lift`.",
     )

@@ -13,7 +13,7 @@ import polars as pl
 from formats.errors import RoadbedError
 from platform_assets.monitoring.spool import all_segments, records_in
 from platform_assets.monitoring.watch import Finding, ledger_finding
-from platform_assets.promotion.candidate import Candidate, candidate_of, evaluation_of
+from platform_assets.promotion.candidate import candidate_of, evaluations
 from platform_assets.promotion.evidence import Evidence, evidence_of
 from platform_assets.promotion.explanation import release_link
 from platform_assets.promotion.inspections import record_findings
@@ -106,15 +106,11 @@ def _gaps(evidence: Evidence, installation: Installation, release: Release) -> I
         yield f"{what}: its decision says {replayed.recorded.verdict} about {replayed.recorded.bundle}"
     yield from (f"{what}: its decision does not follow: {told}" for told in replayed.differences)
     yield from (f"{what}: {found['what']} is {found['found']}" for found in record_findings(candidate, clean=False))
-    if not _evaluated(evidence, candidate, replayed.recorded.candidate):
+    known = evaluations(evidence.ledger, candidate.bundle)
+    if not any(evaluation.candidate == replayed.recorded.candidate for evaluation in known):
         yield f"{what}: the ledger has no evaluation of its candidate"
     if release.state == "live":
         yield from (f"{what}: {told}" for told in _broken(installation, release))
-
-
-def _evaluated(evidence: Evidence, candidate: Candidate, entry: str) -> bool:
-    rows = evidence.ledger.entries("evaluation", candidate.bundle)
-    return any(evaluation_of(row).candidate == entry for row in rows)
 
 
 def _broken(installation: Installation, release: Release) -> Iterator[str]:

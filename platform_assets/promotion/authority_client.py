@@ -73,9 +73,11 @@ class Authority(ABC):
         """The rollout failed."""
         return self._ask(Fail(release=release, reason=reason, actor=actor), Moved)
 
-    def rollback(self, endpoint: str, *, reason: str, actor: str, to: str | None = None) -> Moved:
-        """Take the live release back."""
-        return self._ask(Rollback(endpoint=endpoint, reason=reason, actor=actor, to=to), Moved)
+    def rollback(
+        self, endpoint: str, *, reason: str, actor: str, to: str | None = None, release: str | None = None
+    ) -> Moved:
+        """Take the live release back; if `release` is given, that one and no other."""
+        return self._ask(Rollback(endpoint=endpoint, reason=reason, actor=actor, to=to, release=release), Moved)
 
     def renew(self, endpoint: str, *, reason: str, actor: str) -> Issued:
         """Issue the live release again, before its document expires."""

@@ -1,8 +1,8 @@
 """Candidates and their evaluations as the ledger keeps them: what was built from what, and how it was measured."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
-from typing import TypeVar
 
 import msgspec
 
@@ -11,8 +11,6 @@ from formats.errors import LedgerError
 from platform_assets.promotion.spec import AnyGate, GateResult
 from resources.lake import TableRef
 from resources.ledger import Entry, Ledger, LedgerView
-
-Body = TypeVar("Body", bound=msgspec.Struct)
 
 
 class Fingerprint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -119,30 +117,29 @@ def record_evaluation(ledger: Ledger, evaluation: Evaluation, *, actor: str, at:
 
 def candidate_of(entry: Entry) -> Candidate:
     """The candidate in an entry of kind `candidate`. Raises LedgerError if the body is none, or not the one its id names."""
-    candidate = _converted(entry, Candidate)
+    try:
+        candidate = msgspec.convert(entry.body, Candidate)
+    except msgspec.ValidationError as error:
+        raise _unreadable(entry, str(error)) from error
     if candidate.inputs != entry.inputs or candidate.bundle != entry.subject:
         raise _unreadable(entry, f"its body describes {candidate.inputs}, its id {entry.inputs}")
     return candidate
 
 
-def evaluation_of(entry: Entry) -> Evaluation:
-    """The evaluation in an entry of kind `evaluation`. Raises LedgerError if the body is none."""
-    return _converted(entry, Evaluation)
+def evaluations(view: LedgerView, bundle: str | None = None) -> Iterator[Evaluation]:
+    """The evaluations (of `bundle`), oldest first. Anyone may append one: what cannot be read does not count."""
+    for entry in view.entries("evaluation", bundle):
+        with suppress(msgspec.ValidationError):
+            yield msgspec.convert(entry.body, Evaluation)
 
 
 def newest_candidate(view: LedgerView, bundle: str, model: str) -> Entry | None:
-    """The newest candidate entry of `bundle` for `model`, if there is one."""
-    entries: Sequence[Entry] = [
-        entry for entry in view.entries("candidate", bundle) if entry.inputs.get("model") == model
-    ]
-    return entries[-1] if entries else None
-
-
-def _converted(entry: Entry, kind: type[Body]) -> Body:
-    try:
-        return msgspec.convert(entry.body, kind)
-    except msgspec.ValidationError as error:
-        raise _unreadable(entry, str(error)) from error
+    """The newest candidate entry of `bundle` for `model`, if there is one. Of rows with the same id the first alone counts."""
+    first: dict[str, Entry] = {}
+    for entry in view.entries("candidate", bundle):
+        if entry.inputs.get("model") == model:
+            first.setdefault(entry.id, entry)
+    return next(reversed(first.values()), None)
 
 
 def _unreadable(entry: Entry, why: str) -> LedgerError:

@@ -13,6 +13,7 @@ from formats.release import read_release
 from platform_assets.monitoring.spool import all_segments, records_in
 from platform_assets.promotion.candidate import Candidate, candidate_of, newest_candidate
 from platform_assets.promotion.case import open_model
+from platform_assets.promotion.issue import document_of, release_path
 from platform_assets.promotion.keys import trusted_keys
 from platform_assets.promotion.live import pointers
 from platform_assets.promotion.pointers import Pointers
@@ -141,7 +142,11 @@ def _again(installation: Installation, record: PredictionRecord) -> float:
 
 def _release_chain(installation: Installation, state: Pointers, release: Release) -> Iterator[Link]:
     yield release_link(installation, release)
-    decision = state.decision(release.approval.decision)
+    decision = state.find_decision(release.approval.decision)
+    if decision is None:
+        gone = "the authority did not take it, or with a key that was revoked"
+        yield Link(f"decision {release.approval.decision[:19]}", {}, False, gone)
+        return
     gates = {r.name: f"{r.status}: {r.message}" for r in decision.results}
     facts = {
         "verdict": decision.verdict,
@@ -166,14 +171,24 @@ def release_link(installation: Installation, release: Release) -> Link:
         "issued": _time(approval.issued_at),
         "expires": _time(approval.expires_at),
     }
-    path = installation.home.root / "releases" / release.endpoint / f"{approval.sequence}.json"
+    wrong = _wrong_document(installation, release)
+    note = wrong or "its document is signed by the authority"
+    return Link(f"release {release.release[:19]}", facts, not wrong, note)
+
+
+def _wrong_document(installation: Installation, release: Release) -> str:
+    """What is wrong with the document that is stored of `release`; empty: nothing."""
+    path = release_path(installation.home, release.endpoint, release.sequence)
+    trusted, issued_at = trusted_keys(installation.home), release.approval.issued_at
     try:
-        read_release(
-            path.read_bytes(), trusted_keys(installation.home), endpoint=release.endpoint, now=approval.issued_at
-        )
+        found = read_release(path.read_bytes(), trusted, endpoint=release.endpoint, now=issued_at)
     except (RoadbedError, OSError) as error:
-        return Link(f"release {release.release[:19]}", facts, False, str(error))
-    return Link(f"release {release.release[:19]}", facts, True, "its document is signed by the authority")
+        return str(error)
+    if found == document_of(release):
+        return ""
+    return (
+        f"its document is another one: release {found.release[:19]}, sequence {found.sequence}, of {found.bundle[:19]}"
+    )
 
 
 def _candidate_chain(installation: Installation, candidate: Candidate) -> Iterator[Link]:
@@ -189,7 +204,8 @@ def _candidate_chain(installation: Installation, candidate: Candidate) -> Iterat
 
 def _age_links(installation: Installation, state: Pointers, release: Release) -> Iterator[Link]:
     """How old the data behind the release is by now, edge by edge."""
-    entry = installation.ledger.get(state.decision(release.approval.decision).candidate)
+    decision = state.find_decision(release.approval.decision)
+    entry = None if decision is None else installation.ledger.get(decision.candidate)
     for edge in ages(installation, candidate_of(entry)) if entry is not None else ():
         yield Link(f"age of {edge.target} from {edge.source}", dict(_age_facts(edge)), None, _age_note(edge))
 

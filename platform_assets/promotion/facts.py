@@ -10,7 +10,7 @@ from formats.bundle import read_contract
 from formats.canonical import digest_of
 from formats.contract import Column
 from formats.errors import RoadbedError
-from platform_assets.promotion.candidate import Candidate, evaluation_of
+from platform_assets.promotion.candidate import Candidate, evaluations
 from platform_assets.promotion.case import time_range
 from platform_assets.promotion.evidence import Evidence
 from platform_assets.promotion.naming import Named
@@ -156,9 +156,8 @@ def _results(evidence: Evidence, found: Named) -> tuple[GateResult, ...]:
     """The authority's for a release; for a bundle, those of its newest evaluation."""
     if found.release is not None:
         return evidence.pointers.decision(found.release.approval.decision).results
-    rows = evidence.ledger.entries("evaluation", found.bundle)
-    evaluations = [e for e in map(evaluation_of, rows) if e.candidate == found.proposed.id]
-    return evaluations[-1].results if evaluations else ()
+    known = [e for e in evaluations(evidence.ledger, found.bundle) if e.candidate == found.proposed.id]
+    return known[-1].results if known else ()
 
 
 def _gates(results: tuple[GateResult, ...]) -> Iterator[tuple[str, Fact]]:

@@ -18,6 +18,7 @@ from platform_assets.promotion.identity import Identities
 from platform_assets.promotion.issue import environment_of
 from platform_assets.promotion.records import Decision, Release, Step, Waived
 from platform_assets.promotion.remarks import Remark, remarks
+from platform_assets.promotion.statement import Recorded
 from resources.ledger import Entry
 
 
@@ -204,8 +205,15 @@ def _faults(release: Release, decision: Decision | None, proposed: Entry | None)
 
 
 def _approvers(evidence: Evidence, decision: Decision | None) -> tuple[str, ...]:
-    said = (evidence.by_id[given].body["statement"] for given in (decision.approvals if decision else ()))
-    return tuple(f"{statement['actor']} ({statement['role']})" for statement in said)
+    said = (evidence.by_id.get(given) for given in (decision.approvals if decision else ()))
+    return tuple(_approver(row) for row in said)
+
+
+def _approver(row: Entry | None) -> str:
+    if row is None:
+        return "an approval whose record was revoked"
+    statement = msgspec.convert(row.body, Recorded).statement
+    return f"{statement.actor} ({statement.role})"
 
 
 def _ended(evidence: Evidence, state: State, by: Entry | None) -> str:

@@ -117,7 +117,7 @@ def still_good(grounds: Grounds, expected: Token) -> Check:
 def hand_out(desk: Desk, release: Release) -> Issued:
     """The signed document of `release`, made again if it was not stored."""
     path = release_path(desk.home, release.endpoint, release.sequence)
-    document = _document(release)
+    document = document_of(release)
     if not _stored(path, document, desk):
         envelope = sign_release(document, desk.key)
         failpoint("authority.after_signing")
@@ -173,7 +173,8 @@ def _stored(path: Path, document: ReleaseDocument, desk: Desk) -> bool:
         return False
 
 
-def _document(release: Release) -> ReleaseDocument:
+def document_of(release: Release) -> ReleaseDocument:
+    """What the signed document of `release` says."""
     approval = release.approval
     return ReleaseDocument(
         release=release.release,

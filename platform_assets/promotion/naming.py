@@ -33,7 +33,7 @@ def named(evidence: Evidence, name: str) -> Named:
     if release is not None:
         decision = evidence.pointers.decision(release.approval.decision)
         return Named(name, release.bundle, release, _proposed(evidence, decision.candidate))
-    rows = {row.subject: row for row in evidence.rows if row.kind == "candidate"}
+    rows = {row.subject: row for row in evidence.rows if row.kind == "candidate" and evidence.by_id[row.id] is row}
     bundle = only(rows, name, "release or bundle")
     return Named(name, bundle, None, rows[bundle])
 

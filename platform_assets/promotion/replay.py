@@ -142,17 +142,22 @@ def _candidate(before: Evidence, recorded: Decision) -> Entry:
 
 
 def _policy_of(evidence: Evidence, row: Entry, recorded: Decision) -> Policy:
-    """The policy that the decision names, as the ledger has it."""
-    rows = (one for one in evidence.signed if one.kind == "policy" and one.sequence < row.sequence)
-    for one in rows:
-        policy = msgspec.convert(one.body, PolicyInForce).policy
-        if policy.digest == recorded.policy:
+    """The policy that the decision names, as the ledger has it; whoever recorded it, since the decision names its digest."""
+    for one in evidence.rows[: row.sequence - 1]:
+        if one.kind == "policy" and (policy := _readable(one)) is not None and policy.digest == recorded.policy:
             return policy
     raise ReleaseError(
         "release-missing",
         f"the policy {recorded.policy} of decision {row.id[:19]} was never in force by the ledger",
         "run `roadbed ledger verify`; with a whole ledger, the authority decided by a policy that it did not record",
     )
+
+
+def _readable(row: Entry) -> Policy | None:
+    try:
+        return msgspec.convert(row.body, PolicyInForce).policy
+    except msgspec.ValidationError:
+        return None
 
 
 def _record(before: Evidence, matter: Matter, recorded: Decision, policy: Policy) -> Record:

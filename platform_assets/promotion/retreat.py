@@ -38,26 +38,41 @@ def fail(desk: Desk, request: Fail) -> Moved:
 def rollback(desk: Desk, request: Rollback) -> Moved:
     """Take the live release back and release the previous good bundle, or the bundle `to`, which must have been live before.
 
-    Raises PromotionError, and changes nothing, if nothing is live or there is nothing to go back to.
+    Of a release that was taken back already the answer is what was done then.
+
+    Raises:
+        PromotionError: nothing is live, another release than the one meant, or there is nothing to go back to; nothing changes.
+        ReleaseError: the authority never issued the release that is meant.
     """
-    release = _to_take_back(desk.pointers, request.endpoint)
+    release = _to_take_back(desk.pointers, request)
     good = _last_good(desk, release, request.to)
     if good is None and release.state == "live":
         raise _nowhere(desk, release, request.to)
     return _retreat(desk, release, good, request.reason, request.actor, guilty=True)
 
 
-def _to_take_back(pointers: Pointers, endpoint: str) -> Release:
-    champion = pointers.champion(endpoint)
+def _to_take_back(pointers: Pointers, request: Rollback) -> Release:
+    if request.release is not None:
+        return _meant(pointers.release(request.release), request.endpoint)
+    champion = pointers.champion(request.endpoint)
     if champion is not None:
         return champion
     # Nothing is live: only a rollback that was interrupted, or is not rolled out yet, can be asked for again.
-    taken_back = [
-        release for release in pointers.releases(endpoint) if release.state == "rolled_back" and release.was_live
-    ]
-    if taken_back and not any(r.was_live and r.sequence > taken_back[-1].sequence for r in pointers.releases(endpoint)):
+    releases = pointers.releases(request.endpoint)
+    taken_back = [release for release in releases if release.state == "rolled_back" and release.was_live]
+    if taken_back and not any(r.was_live and r.sequence > taken_back[-1].sequence for r in releases):
         return taken_back[-1]
-    raise PromotionError("candidate-refused", f"nothing is live at {endpoint}", "look at `roadbed status`")
+    raise PromotionError("candidate-refused", f"nothing is live at {request.endpoint}", "look at `roadbed status`")
+
+
+def _meant(release: Release, endpoint: str) -> Release:
+    if release.endpoint == endpoint and release.was_live and release.state in {"live", "rolled_back"}:
+        return release
+    raise PromotionError(
+        "champion-moved",
+        f"release {release.release} of {release.endpoint} was to be taken back at {endpoint}; it is {release.state} there",
+        "look at `roadbed status`, and ask again about what is live now",
+    )
 
 
 def _retreat(desk: Desk, release: Release, good: Release | None, reason: str, actor: str, *, guilty: bool) -> Moved:

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from formats.errors import RoadbedError
 from platform_assets.promotion.evidence import Evidence
 from platform_assets.promotion.policy import Policy
 from platform_assets.promotion.records import Decision
@@ -30,7 +31,7 @@ class Reviewed(msgspec.Struct, frozen=True, kw_only=True):
     """A promotion under the other policy. `unknown` lists gates of which nothing was recorded: never a pass.
 
     `outcome`: a gate or a person's rejection stops it; else it would wait for what is `missing`; else it is unknown while a gate
-    is; else it stands.
+    is; else it stands. Of a decision that cannot be weighed again it is unknown, and the reason says why.
     """
 
     decision: str
@@ -50,10 +51,24 @@ def review(evidence: Evidence, policy: Policy, endpoint: str | None = None) -> t
     Raises LedgerError if the ledger is damaged: promotions may be missing from it.
     """
     evidence.require_whole("what was promoted")
-    return tuple(
-        _reviewed(row, decision, weigh_again(evidence, row, policy))
-        for row, decision in _taken(evidence, policy, endpoint)
-    )
+    return tuple(_weighed(evidence, row, decision, policy) for row, decision in _taken(evidence, policy, endpoint))
+
+
+def _weighed(evidence: Evidence, row: Entry, decision: Decision, policy: Policy) -> Reviewed:
+    try:
+        return _reviewed(row, decision, weigh_again(evidence, row, policy))
+    except RoadbedError as error:
+        return Reviewed(
+            decision=row.id,
+            endpoint=decision.endpoint,
+            bundle=decision.bundle,
+            at=row.at,
+            outcome="unknown",
+            stops=(),
+            reasons=(error.message,),
+            missing=(),
+            unknown=(),
+        )
 
 
 def _taken(evidence: Evidence, policy: Policy, endpoint: str | None) -> Iterator[tuple[Entry, Decision]]:

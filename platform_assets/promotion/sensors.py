@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from platform_assets.ownership import Owner
-from platform_assets.promotion.candidate import evaluation_of
+from platform_assets.promotion.candidate import evaluations
 from platform_assets.promotion.live import pointers
 from platform_assets.promotion.pointers import Pointers
 from platform_assets.promotion.records import Release
@@ -89,8 +89,8 @@ def undecided(installation: Installation, state: Pointers, model: str, endpoint:
 
 def newest_evaluated(installation: Installation, model: str) -> str | None:
     """The bundle of `model` that was evaluated last."""
-    for entry in reversed(list(installation.ledger.entries("evaluation"))):
-        candidate = installation.ledger.get(evaluation_of(entry).candidate)
+    for evaluation in reversed(list(evaluations(installation.ledger))):
+        candidate = installation.ledger.get(evaluation.candidate)
         if candidate is not None and candidate.inputs.get("model") == model:
-            return entry.subject
+            return candidate.subject
     return None

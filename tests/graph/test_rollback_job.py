@@ -55,8 +55,3 @@ def test_a_rollback_needs_a_reason(refused: SmallRoad) -> None:
     with pytest.raises(dg.DagsterInvalidConfigError, match="reason"):
         roll_back(refused, endpoint=ENDPOINT)
     assert "at least 1 character" in why(roll_back(refused, endpoint=ENDPOINT, reason=""))
-
-
-def test_a_run_that_died_is_not_launched_again(refused: SmallRoad) -> None:
-    """It would go back one release further."""
-    assert refused.defs.resolve_job_def("aviation_rollback").tags["dagster/max_retries"] == "0"

@@ -24,6 +24,11 @@ def add(ledger: Ledger, kind: Kind, number: int, key: PrivateKey, body: Mapping[
     )
 
 
+def append_rubbish(ledger: Ledger, subject: str, kind: Kind = "evaluation") -> Entry:
+    """An entry that anyone may append, and of which nobody can make sense."""
+    return ledger.append(kind=kind, subject=subject, inputs={}, body={"candidate": 7}, actor="team", at=AT)
+
+
 def tamper(path: Path, *statements: tuple[str, tuple[object, ...]]) -> None:
     """Change the database as someone would who owns the file: triggers gone, foreign rows in."""
     with sqlite3.connect(path) as connection:
@@ -32,6 +37,23 @@ def tamper(path: Path, *statements: tuple[str, tuple[object, ...]]) -> None:
         for statement, values in statements:
             connection.execute(statement, values)
     connection.close()
+
+
+def insert(path: Path, entry: Entry) -> Entry:
+    """Add a row that follows the last one, as someone would who may write to the database, and asks nobody."""
+    import msgspec
+
+    from resources.ledger_rows import encode_row
+    from resources.sqlite_ledger import SqliteLedger
+
+    head = SqliteLedger(path).head()
+    linked = msgspec.structs.replace(entry, sequence=head.sequence + 1, previous=head.hash)
+    linked = msgspec.structs.replace(linked, hash=linked.content_hash())
+    with sqlite3.connect(path) as connection:
+        row = tuple(encode_row(linked))
+        connection.execute(f"INSERT INTO entries VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608
+    connection.close()
+    return linked
 
 
 def rewrite(path: Path, entries: list[Entry]) -> None:

@@ -2,16 +2,22 @@
 
 import json
 from datetime import timedelta
+from typing import Any
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
 from formats.home import Home
 from platform_assets.cli import main
-from tests.support.ledgers import tamper
+from resources.ledger import Entry
+from tests.support.ledgers import insert, tamper
 from tests.support.people import AT
-from tests.support.promotion_case import ENDPOINT
+from tests.support.promotion_case import ENDPOINT, FINGERPRINT
 from tests.support.story import Story
+
+CLEAR = "\x1b[2J\r"
+FORGED = "\nFORGED"
 
 
 @pytest.fixture
@@ -53,6 +59,38 @@ def test_an_edited_row_ends_with_status_2(story: Story) -> None:
     asked = CliRunner().invoke(main.app, ["history", ENDPOINT, "--at", "2013-05-11"])
     assert asked.exit_code == 1
     assert "damaged ledger" in asked.stderr
+
+
+class Hostile(Story):
+    """The story, by people whose words clear the screen, and of candidates whose partition writes a line of its own."""
+
+    word = f"good{CLEAR}\u202e"
+
+    def record(self, bundle: str, **changes: Any) -> Entry:
+        fingerprint = msgspec.structs.replace(FINGERPRINT, commit=f"abc{CLEAR}")
+        return super().record(bundle, **{"partition": f"1{FORGED}{CLEAR}", "fingerprint": fingerprint, **changes})
+
+
+@pytest.mark.attack
+def test_what_teams_and_people_write_neither_moves_the_cursor_nor_adds_a_line(home: Home) -> None:
+    story = Hostile(home.root)
+    insert(home.ledger, msgspec.structs.replace(next(story.ledger.entries()), actor=f"mallory{CLEAR}{FORGED}"))
+    decision = next(story.ledger.entries("decision")).id
+    commands = (
+        ["history", ENDPOINT],
+        ["history", ENDPOINT, "--at", AT.isoformat()],
+        ["diff", story.first, story.poor],
+        ["explain", ENDPOINT],
+        ["ledger", "verify"],
+        ["replay", decision],
+        ["diff", f"nobody{CLEAR}", story.first],
+    )
+    for command in commands:
+        result = CliRunner().invoke(main.app, command)
+        told = result.stdout + result.stderr
+        assert not set(told) & {"\x1b", "\r", "\u202e"}, command
+        assert not any(line.startswith("FORGED") for line in told.splitlines()), command
+        assert "\\x1b[2J" in told, command
 
 
 @pytest.mark.usefixtures("story")

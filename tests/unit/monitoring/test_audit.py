@@ -10,10 +10,11 @@ from formats.prediction_log import PredictionRecord, encode_record
 from platform_assets.monitoring.audit import Audit, audit
 from platform_assets.promotion.desk import Desk
 from platform_assets.promotion.evidence import evidence_of
+from platform_assets.promotion.issue import release_path
 from resources.installation import installation_at
 from resources.lake import Part
 from resources.ledger import Draft, Entry
-from tests.support.ledgers import tamper
+from tests.support.ledgers import append_rubbish, tamper
 from tests.support.people import AT
 from tests.support.promotion_case import ENDPOINT, MODEL, Handles
 from tests.support.story import Story, copied
@@ -89,6 +90,16 @@ def test_a_damaged_bundle_and_a_lost_document(story: Handles) -> None:
 
 
 @pytest.mark.attack
+def test_a_genuine_document_of_another_release(story: Handles) -> None:
+    """Signed for this endpoint, once: by it a server would run the release before."""
+    first, second = (release_path(story.home, ENDPOINT, sequence) for sequence in (1, 2))
+    second.write_bytes(first.read_bytes())
+    told = red(story)
+    assert list(told) == ["releases_accounted"]
+    assert "release 2: its document is another one: release sha256:" in told["releases_accounted"]
+
+
+@pytest.mark.attack
 def test_an_edited_row(story: Handles) -> None:
     tamper(story.home.ledger, ("UPDATE entries SET actor = 'x' WHERE sequence = 7", ()))
     assert "row 7 " in red(story)["ledger_anchored"]
@@ -109,6 +120,12 @@ def test_a_release_whose_decision_does_not_follow(story: Handles) -> None:
         step = Draft("release", ENDPOINT, {"state": state, "release": release.id}, {"reason": "mine", "supersedes": []})
         desk.append([step], "m", lambda _: None)
     assert "release 3: its decision does not follow: verdict is approved" in red(story)["releases_accounted"]
+
+
+def test_an_evaluation_that_cannot_be_read_says_nothing(story: Handles) -> None:
+    _, bundle = live(story)
+    append_rubbish(story.ledger, bundle)
+    assert red(story) == {}
 
 
 class Silent(Story):

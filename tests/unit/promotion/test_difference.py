@@ -14,7 +14,7 @@ from platform_assets.promotion.evidence import evidence_of
 from platform_assets.training.record import TrainingRecord
 from resources.installation import installation_at
 from resources.lake import Part
-from tests.support.ledgers import tamper
+from tests.support.ledgers import append_rubbish, tamper
 from tests.support.promotion_case import CUTOFF, ENDPOINT, FINGERPRINT, KEY, MODEL, Handles, holdout_rows
 from tests.support.story import Story, copied
 
@@ -128,6 +128,13 @@ def test_a_damaged_ledger_is_said(told: Wide, tmp_path: Path) -> None:
     last = len(evidence_of(world.home).rows)
     tamper(world.home.ledger, ("UPDATE entries SET actor = 'x' WHERE sequence = ?", (last,)))
     assert any(f"row {last} " in finding for finding in between(world, told.first, told.second).findings)
+
+
+def test_an_evaluation_that_cannot_be_read_says_nothing(told: Wide, tmp_path: Path) -> None:
+    world = copied(told, tmp_path)
+    before = between(world, told.first, told.poor)
+    append_rubbish(world.ledger, told.poor)
+    assert between(world, told.first, told.poor) == before
 
 
 def test_a_refused_bundle_can_be_compared_as_well(told: Wide) -> None:

@@ -13,7 +13,7 @@ from platform_assets.promotion.desk import Desk
 from platform_assets.promotion.evidence import Evidence, evidence_of
 from platform_assets.promotion.history import History, Moment, history_of, moment
 from platform_assets.promotion.identity import load_identities
-from resources.ledger import Entry
+from resources.ledger import Draft, Entry
 from tests.support.ledgers import tamper
 from tests.support.people import AT
 from tests.support.promotion_case import ENDPOINT, Handles
@@ -178,6 +178,19 @@ def test_a_forged_release_is_shown_as_such_and_changes_nothing(story: Handles) -
     forged = [remark for remark in found.remarks if remark.what == "forged"]
     assert [(remark.who, remark.verified) for remark in forged] == [("mallory", False)]
     assert at(story, AT).live is not None
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("place", ["inputs", "body"])
+def test_a_forged_row_of_odd_values_hides_nothing(story: Handles, place: str) -> None:
+    """A document where a name belongs."""
+    before = history(story)
+    said: dict[str, dict[str, object]] = {"inputs": {}, "body": {}, place: {"endpoint": {}}}
+    draft = Draft("decision", ENDPOINT, said["inputs"], said["body"])
+    story.ledger.append_all([draft], actor="mallory", at=AT, key=new_private_key())
+    found = history(story)
+    assert found.releases == before.releases
+    assert [remark.who for remark in found.remarks if remark.what == "forged"] == ["mallory"]
 
 
 def test_words_of_a_person_who_left_are_the_authoritys_word_alone(story: Handles) -> None:

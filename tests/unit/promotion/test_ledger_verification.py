@@ -14,7 +14,7 @@ from resources.ledger import Head
 from resources.ledger_anchor import AnchorCopy
 from resources.ledger_verification import VerificationReport
 from resources.sqlite_ledger import SqliteLedger
-from tests.support.ledgers import AT, add, rewrite, tamper
+from tests.support.ledgers import AT, add, insert, rewrite, tamper
 
 pytestmark = pytest.mark.attack
 
@@ -102,6 +102,18 @@ def test_a_forged_row_is_reported_and_breaks_nothing(filled: Filled) -> None:
     report = filled.verify()
     assert [(finding.damage, finding.sequence) for finding in report.findings] == [("signature-invalid", 6)]
     assert report.breaks == ()
+
+
+def test_a_repeated_id_is_reported_and_breaks_nothing(filled: Filled) -> None:
+    first, second, *_ = filled.ledger.entries()
+    insert(filled.path, msgspec.structs.replace(first, body={"value": 1}))
+    report = filled.verify()
+    assert [(finding.damage, finding.sequence) for finding in report.findings] == [("repeated", 6)]
+    assert "repeats the id of row 1" in report.findings[0].message
+    assert report.breaks == ()
+    insert(filled.path, second)
+    again = [(finding.damage, finding.sequence) for finding in filled.verify().findings]
+    assert again == [("repeated", 6), ("signature-invalid", 7)]
 
 
 def test_a_row_that_is_no_entry_is_named(filled: Filled) -> None:
