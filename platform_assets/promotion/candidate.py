@@ -138,6 +138,12 @@ def newest_candidate(view: LedgerView, bundle: str, model: str) -> Entry | None:
     return entries[-1] if entries else None
 
 
+def newest_candidate_of(view: LedgerView, model: str) -> Entry | None:
+    """The newest candidate entry for `model`, if there is one."""
+    entries = [entry for entry in view.entries("candidate") if entry.inputs.get("model") == model]
+    return entries[-1] if entries else None
+
+
 def _converted(entry: Entry, kind: type[Body]) -> Body:
     try:
         return msgspec.convert(entry.body, kind)
