@@ -50,7 +50,7 @@ lock: environment ## compile requirements.lock again
 
 bench: environment ## run one benchmark: make bench NAME=road
 	@test -n "$(NAME)" || { echo "error: say which, for example make bench NAME=road; there are:"; \
-	  ls benchmarks/[a-z]*.py | grep -v 'report\|page\|subjects' | xargs -n1 basename | sed 's/\.py$$/  /' ; exit 2; }
+	  ls benchmarks/[a-z]*.py | grep -v 'report\|page\|subjects\|journey' | xargs -n1 basename | sed 's/\.py$$/  /' ; exit 2; }
 	PYTHONPATH=.:$(TEAMS) .venv/bin/python -W ignore -m benchmarks.$(NAME)
 
 clean: ## remove caches; neither the environment nor the state

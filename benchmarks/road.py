@@ -14,6 +14,7 @@ import pandera.polars as pa
 import polars as pl
 from aviation.team import DEPARTURE_DELAY, TEAM
 
+from benchmarks.first_journey import first_journey, shares_of, steps_within
 from benchmarks.report import Row, compared, interleaved, write
 from formats.home import VARIABLE, current_home
 from platform_assets.calendar import Calendar
@@ -104,21 +105,18 @@ def _bare_step(name: str) -> dg.AssetsDefinition:
 
 
 def journey() -> list[Row]:
-    """The share of each stage in the runs of the first journey, and of what is spent outside of steps."""
+    """Where the wall time from `make up` to the first prediction went: the shares of the bare functions, ours and Dagster's, which
+    make 1, and of each stage.
+    """
     if VARIABLE not in os.environ:
         return []
-    os.environ["DAGSTER_HOME"] = str(current_home().dagster)
-    stages: dict[str, float] = {}
-    total = 0.0
+    home = current_home()
+    os.environ["DAGSTER_HOME"] = str(home.dagster)
+    window = first_journey(home)
     with dg.DagsterInstance.get() as instance:
-        for record in instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS]), ascending=True):
-            total += (record.end_time or 0) - record.create_timestamp.timestamp()
-            for step in instance.get_run_step_stats(record.dagster_run.run_id):
-                spent = (step.end_time or 0) - (step.start_time or 0)
-                stages[step.step_key] = stages.get(step.step_key, 0.0) + spent
-    stages["process start and Dagster, outside of steps"] = total - sum(stages.values())
-    rows = [Row(figure=name, unit="share of the runs", ours=spent / total) for name, spent in stages.items()]
-    return [*rows, Row(figure="the bare functions, in a loop", unit="share of the runs", ours=bare_functions() / total)]
+        steps = steps_within(instance, window)
+    shares = shares_of(window, steps, bare_functions())
+    return [Row(figure=name, unit="share of the wall time", ours=share) for name, share in shares.items()]
 
 
 def bare_functions() -> float:

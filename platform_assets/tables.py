@@ -9,7 +9,6 @@ import polars as pl
 
 from formats.canonical import digest_of
 from formats.errors import DataError
-from formats.table_digest import table_digest
 from io_managers.table import table_name
 from platform_assets.calendar import Calendar
 from platform_assets.contracts.assets import contract_result, markdown_table
@@ -121,7 +120,7 @@ def _split(
             "return rows whose known time lies in [start, end) only; others belong to another partition",
         )
     frames = {key: found.get((key,), frame.clear()) for key in wanted}
-    return {key: Part(rows, table_digest(rows, contract.row_key)) for key, rows in frames.items()}
+    return {key: Part.of(rows, contract.row_key) for key, rows in frames.items()}
 
 
 def _note_newest(

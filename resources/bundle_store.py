@@ -34,6 +34,10 @@ class BundleStore(ABC):
         """The digest that `name` means. Raises IntegrityError if it means none."""
 
     @abstractmethod
+    def partitions(self, asset: str) -> tuple[str, ...]:
+        """The partitions of `asset` whose names mean a bundle, in order."""
+
+    @abstractmethod
     def attest(self, digest: str, name: str, document: bytes) -> None:
         """Put the attestation `name` beside the bundle; outside of its digest. Raises IntegrityError if there is no bundle."""
 
@@ -83,6 +87,11 @@ class FileBundleStore(BundleStore):
             raise IntegrityError(
                 "bundle-invalid", f"no bundle was built for {name}", "materialize the model asset for that partition"
             ) from error
+
+    @override
+    def partitions(self, asset: str) -> tuple[str, ...]:
+        folder = self._root / "names" / asset
+        return tuple(sorted(path.name for path in folder.glob("[!.]*") if path.is_file()))
 
     @override
     def attest(self, digest: str, name: str, document: bytes) -> None:

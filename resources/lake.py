@@ -30,6 +30,7 @@ WHOLE = "all"
 
 _ATTEMPTS = 8
 _DIGESTS = "_digests.json"
+_KEYS = "_keys.json"
 
 
 class TableRef(NamedTuple):
@@ -41,10 +42,16 @@ class TableRef(NamedTuple):
 
 
 class Part(NamedTuple):
-    """The content of one partition and its digest (formats/table_digest.py)."""
+    """The content of one partition and its digest (formats/table_digest.py), which was taken with rows told apart by `key`."""
 
     frame: pl.DataFrame
     digest: str
+    key: tuple[str, ...] | None = None
+
+    @classmethod
+    def of(cls, frame: pl.DataFrame, key: Sequence[str]) -> "Part":
+        """`frame`, whose rows are told apart by the columns `key`. Raises what `table_digest` raises."""
+        return cls(frame, table_digest(frame, key), tuple(key))
 
 
 class Version(NamedTuple):
@@ -82,6 +89,10 @@ class Lake(ABC):
     @abstractmethod
     def digests(self, table: str) -> dict[str, str]:
         """The digest of each partition that the table holds, empty ones included; nothing when there is no table."""
+
+    @abstractmethod
+    def row_key(self, ref: TableRef) -> tuple[str, ...] | None:
+        """The columns that tell the rows of `ref`'s partition apart; None if nobody said so when it was written."""
 
     @abstractmethod
     def note(self, ref: TableRef, document: Mapping[str, object]) -> None:
@@ -177,6 +188,10 @@ class DeltaLake(Lake):
             return {}
 
     @override
+    def row_key(self, ref: TableRef) -> tuple[str, ...] | None:
+        return self._keys(ref.table).get(ref.partition)
+
+    @override
     def note(self, ref: TableRef, document: Mapping[str, object]) -> None:
         write_atomic(self._note(ref), canonical_json(dict(document)))
 
@@ -187,6 +202,12 @@ class DeltaLake(Lake):
 
     def _note(self, ref: TableRef) -> Path:
         return self._path(ref.table) / "_notes" / f"{ref.partition}-{ref.digest.removeprefix('sha256:')[:16]}.json"
+
+    def _keys(self, table: str) -> dict[str, tuple[str, ...]]:
+        try:
+            return msgspec.json.decode((self._path(table) / _KEYS).read_bytes(), type=dict[str, tuple[str, ...]])
+        except FileNotFoundError:
+            return {}
 
     def _path(self, table: str) -> Path:
         return self._root / table
@@ -216,6 +237,10 @@ class DeltaLake(Lake):
     def _remember(self, table: str, parts: Mapping[str, Part]) -> None:
         # Delta keeps no trace of a partition without rows; an empty day is a fact and must not look like a missing one.
         held = self.digests(table) | {key: part.digest for key, part in parts.items()}
+        before = self._keys(table)
+        keys = before | {key: part.key for key, part in parts.items() if part.key is not None}
+        if keys != before:
+            write_atomic(self._path(table) / _KEYS, msgspec.json.encode(keys, order="sorted"))
         write_atomic(self._path(table) / _DIGESTS, msgspec.json.encode(held, order="sorted"))
 
     @contextmanager

@@ -51,6 +51,12 @@ class ModelRegistry:
         found = self._client.search_model_versions(same, max_results=1)
         return str(found[0].version) if found else None
 
+    def bundle_of(self, model: str, version: str) -> str | None:
+        """The digest of the bundle that `version` stands for, if there is such a version."""
+        same = f"name = '{registered_name(model)}'"
+        found = (v for v in self._client.search_model_versions(same) if str(v.version) == version)
+        return next((v.tags.get(BUNDLE) for v in found), None)
+
     def aliased(self, alias: Alias) -> str | None:
         """The digest of the bundle that the alias points to."""
         name = registered_name(alias.model)

@@ -10,7 +10,7 @@ from formats.errors import DataError
 from formats.home import Home
 from platform_assets.cli.site import find_site
 from platform_assets.cli.tables import visible
-from platform_assets.promotion.explanation import Link
+from platform_assets.promotion.explained_link import Link
 from platform_assets.promotion.explanation import explain as chain_of
 from resources.installation import installation_at
 
@@ -21,7 +21,7 @@ _MARKS = {True: "verified", False: "BROKEN", None: ""}
 
 
 def command(
-    subject: Annotated[str, typer.Argument(help="Prediction id, endpoint, <team>/<model>, digest, or table.")],
+    subject: Annotated[str, typer.Argument(help="Prediction id, asset key, <team>/<model>[@<version>], or digest.")],
     json: Annotated[bool, typer.Option("--json", help="Print the chain as JSON.")] = False,
 ) -> None:
     """Say why: the chain from a prediction back to raw tables, code and data."""

@@ -9,7 +9,6 @@ import dagster as dg
 import polars as pl
 
 from formats.canonical import digest_of
-from formats.table_digest import table_digest
 from io_managers.table import table_name
 from platform_assets.contracts.assets import column_schema
 from platform_assets.contracts.spec import Contract
@@ -69,7 +68,7 @@ def _dataset_asset(  # each argument is one facet of the catalog's entry
         what = f"{key.to_user_string()}[{context.partition_key}]"
         owner.calendar.require_arrived(what, end, installation.clock.now())
         frame = labelled(dataset, tables, start, end)
-        part = Part(frame, table_digest(frame, dataset.key))
+        part = Part.of(frame, dataset.key)
         sources = inputs(installation, owner, dataset, end)
         views = {view.qualified(owner.team): f"{owner.team}/{view.name}" for view in dataset.views}
         note = {"inputs": sources, "views": views}

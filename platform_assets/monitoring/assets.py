@@ -9,7 +9,6 @@ import polars as pl
 from formats.bundle import read_contract
 from formats.failpoints import failpoint
 from formats.profile import ReferenceProfile, decode_profile
-from formats.table_digest import table_digest
 from io_managers.table import table_name
 from platform_assets.contracts.assets import markdown_table
 from platform_assets.materialized import Materialized
@@ -52,7 +51,7 @@ def prediction_log_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
             rows = new.filter(day == partition)
             if partition in held:
                 rows = merged(installation.lake.scan(table_name(key), [partition]).collect(), rows)
-            parts[partition] = Part(rows, table_digest(rows, KEY))
+            parts[partition] = Part.of(rows, KEY)
         failpoint("prediction_log.before_ingest")
         return described(context, parts, {"segments read": len(segments)})
 
@@ -89,7 +88,7 @@ def drift_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
             )
             for day in context.partition_keys
         }
-        parts = {day: Part(rows, table_digest(rows, DRIFT_KEY)) for day, rows in days.items()}
+        parts = {day: Part.of(rows, DRIFT_KEY) for day, rows in days.items()}
         return described(context, parts, {"bundle": bundle}, [_verdict(key, model, pl.concat(days.values()))])
 
     return dg.asset(

@@ -15,7 +15,7 @@ from platform_assets.monitoring.spool import all_segments, records_in
 from platform_assets.monitoring.watch import Finding, ledger_finding
 from platform_assets.promotion.candidate import candidate_of, evaluations
 from platform_assets.promotion.evidence import Evidence, evidence_of
-from platform_assets.promotion.explanation import release_link
+from platform_assets.promotion.explained_release import release_link
 from platform_assets.promotion.inspections import record_findings
 from platform_assets.promotion.records import Release
 from platform_assets.promotion.replay import replay

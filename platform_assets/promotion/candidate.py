@@ -1,7 +1,6 @@
 """Candidates and their evaluations as the ledger keeps them: what was built from what, and how it was measured."""
 
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 import msgspec
@@ -128,15 +127,30 @@ def candidate_of(entry: Entry) -> Candidate:
 
 def evaluations(view: LedgerView, bundle: str | None = None) -> Iterator[Evaluation]:
     """The evaluations (of `bundle`), oldest first. Anyone may append one: what cannot be read does not count."""
-    for entry in view.entries("evaluation", bundle):
-        with suppress(msgspec.ValidationError):
-            yield msgspec.convert(entry.body, Evaluation)
+    return (found for entry in view.entries("evaluation", bundle) if (found := evaluation_of(entry)) is not None)
+
+
+def evaluation_of(entry: Entry) -> Evaluation | None:
+    """The evaluation in an entry of kind `evaluation`; None if it cannot be read."""
+    try:
+        return msgspec.convert(entry.body, Evaluation)
+    except msgspec.ValidationError:
+        return None
 
 
 def newest_candidate(view: LedgerView, bundle: str, model: str) -> Entry | None:
     """The newest candidate entry of `bundle` for `model`, if there is one. Of rows with the same id the first alone counts."""
+    return _newest(view.entries("candidate", bundle), model)
+
+
+def newest_candidate_of(view: LedgerView, model: str) -> Entry | None:
+    """The newest candidate entry for `model`, if there is one; of rows with the same id the first alone counts."""
+    return _newest(view.entries("candidate"), model)
+
+
+def _newest(entries: Iterable[Entry], model: str) -> Entry | None:
     first: dict[str, Entry] = {}
-    for entry in view.entries("candidate", bundle):
+    for entry in entries:
         if entry.inputs.get("model") == model:
             first.setdefault(entry.id, entry)
     return next(reversed(first.values()), None)

@@ -91,7 +91,7 @@ def _statement(row: Entry, identities: Identities, endpoint: str) -> Iterator[Re
     if said.endpoint != endpoint:
         return
     gate = f"{said.gate}, " if said.gate else ""
-    verified, note = _signed_by_its_actor(recorded, identities)
+    verified, note = signed_by_its_actor(recorded, identities)
     yield Remark(
         row=row.sequence,
         at=row.at,
@@ -104,7 +104,8 @@ def _statement(row: Entry, identities: Identities, endpoint: str) -> Iterator[Re
     )
 
 
-def _signed_by_its_actor(recorded: Recorded, identities: Identities) -> tuple[bool | None, str]:
+def signed_by_its_actor(recorded: Recorded, identities: Identities) -> tuple[bool | None, str]:
+    """Whether the person's own signature verifies, and why not. None: their key is known no more."""
     person = identities.people.get(recorded.statement.actor)
     if person is None or recorded.keyid not in person.trusted:
         return None, f"the key {recorded.keyid[:12]} of {recorded.statement.actor} is enrolled no more, or revoked"

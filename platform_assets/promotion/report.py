@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from platform_assets.promotion.evidence import Evidence
-from platform_assets.promotion.explanation import Link, explain
+from platform_assets.promotion.explained_link import Link
+from platform_assets.promotion.explanation import explain
 from platform_assets.promotion.history import History, Tenure, history_of
 from platform_assets.promotion.identity import load_identities
 from platform_assets.promotion.remarks import Remark

@@ -1,11 +1,11 @@
 """Daily batch predictions: the questions of a day, with features as known at each question, answered by the live bundle."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from formats.table_digest import table_digest
 from platform_assets.datasets.assets import dataset_schema, feature_lineage
 from platform_assets.datasets.build import features_as_known
 from platform_assets.datasets.spec import TrainingSet
@@ -13,10 +13,11 @@ from platform_assets.materialized import Materialized
 from platform_assets.ownership import FRESHNESS, Owner
 from platform_assets.promotion.case import open_model
 from platform_assets.promotion.live import live_release
+from platform_assets.promotion.staleness import note_newest
 from platform_assets.tables import described, requested_window
 from platform_assets.team import Model
 from resources.installation import Installation
-from resources.lake import Part
+from resources.lake import Part, TableRef
 
 # Plans of a day's flights, and the last values of slow features, became known up to this many days before.
 _LOOKBACK_DAYS = 30
@@ -38,7 +39,8 @@ def batch_predictions_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
             release=pl.lit(release.release),
         )
         day = owner.calendar.day_of(pl.col(dataset.spine.prediction_time))
-        parts = {day_key: _part(answers.filter(day == day_key), dataset.key) for day_key in context.partition_keys}
+        parts = {day_key: Part.of(answers.filter(day == day_key), dataset.key) for day_key in context.partition_keys}
+        _note_newest(installation, owner, model, parts)
         facts: dict[str, Any] = {
             "bundle": release.bundle,
             "release": release.release,
@@ -76,12 +78,21 @@ def _schema(dataset: TrainingSet) -> dg.TableSchema:
 
 def _ins(owner: Owner, dataset: TrainingSet) -> dict[str, dg.AssetIn]:
     mapping = dg.TimeWindowPartitionMapping(start_offset=-_LOOKBACK_DAYS, allow_nonexistent_upstream_partitions=True)
-    names = {table.name for table in dataset.spine.tables} | {view.name for view in dataset.views}
-    return {name: dg.AssetIn(dg.AssetKey([owner.team, name]), partition_mapping=mapping) for name in sorted(names)}
+    names = sorted(_sources(dataset))
+    return {name: dg.AssetIn(dg.AssetKey([owner.team, name]), partition_mapping=mapping) for name in names}
 
 
-def _part(frame: pl.DataFrame, key: tuple[str, ...]) -> Part:
-    return Part(frame, table_digest(frame, key))
+def _note_newest(installation: Installation, owner: Owner, model: Model, parts: Mapping[str, Part]) -> None:
+    last = max((day for day, part in parts.items() if part.frame.height), default=None)
+    if last is not None:
+        ref = TableRef(f"{model.path(owner.team)}/batch_predictions", last, parts[last].digest)
+        sources = tuple(f"{owner.team}/{name}" for name in sorted(_sources(model.training_set)))
+        time = model.training_set.spine.prediction_time
+        note_newest(installation.lake, ref, parts[last].frame, time, sources)
+
+
+def _sources(dataset: TrainingSet) -> frozenset[str]:
+    return frozenset({*(table.name for table in dataset.spine.tables), *(view.name for view in dataset.views)})
 
 
 def _mean(answers: pl.DataFrame) -> float:

@@ -107,6 +107,18 @@ def test_names_mean_the_digest_they_were_last_given(store: BundleStore) -> None:
         store.pointed("aviation/delay/model/2013-04-01")
 
 
+def test_the_partitions_of_an_asset_are_listed_in_order(store: BundleStore) -> None:
+    digest = store.put(FILES)
+    for name in (
+        "aviation/delay/model/2013-04-01",
+        "aviation/delay/model/2013-03-01",
+        "aviation/other/model/2013-05-01",
+    ):
+        store.point(name, digest)
+    assert store.partitions("aviation/delay/model") == ("2013-03-01", "2013-04-01")
+    assert store.partitions("aviation/delay") == store.partitions("aviation/none/model") == ()
+
+
 def test_attestations_are_replaced_and_absent_ones_are_none(store: BundleStore) -> None:
     digest = store.put(FILES)
     store.attest(digest, "card", b"1")

@@ -111,6 +111,15 @@ def test_an_empty_partition_is_a_fact(lake: Lake) -> None:
     assert (places(lake), sorted(lake.digests(TABLE))) == ([], ["d1", "d2"])
 
 
+def test_the_key_that_a_digest_was_taken_with_is_kept_for_each_partition(lake: Lake) -> None:
+    lake.replace(TABLE, {"d1": Part.of(rows("ab"), KEY), "d2": Part.of(rows("c"), ["place", "wind"])})
+    write(lake, d3="d")
+    refs = [lake.ref(TABLE, day) for day in ("d1", "d2", "d3")]
+    assert [lake.row_key(ref) for ref in refs] == [KEY, ("place", "wind"), None]
+    assert lake.read(refs[1], lake.row_key(refs[1]) or ()).height == 1
+    assert lake.row_key(TableRef("aviation/other", "d1", refs[0].digest)) is None
+
+
 def test_an_empty_table_has_its_schema(lake: Lake) -> None:
     write(lake, all="")
     assert lake.scan(TABLE).collect_schema() == rows().schema

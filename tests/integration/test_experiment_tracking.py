@@ -193,6 +193,8 @@ def test_the_registry_mirrors_bundles_and_aliases(tracking: ExperimentTracking, 
     assert registry.register(MODEL, "sha256:1", home.bundles / "1", None, {}) == first
     second = registry.register(MODEL, "sha256:2", home.bundles / "2", None, {})
     assert second != first
+    assert (registry.bundle_of(MODEL, first), registry.bundle_of(MODEL, second)) == ("sha256:1", "sha256:2")
+    assert registry.bundle_of(MODEL, "99") is registry.bundle_of("aviation/other", first) is None
     assert len(registry.reconcile_aliases({ALIAS: "sha256:1"})) == 1
     assert registry.reconcile_aliases({ALIAS: "sha256:1"}) == []
     assert registry.aliased(ALIAS) == "sha256:1"

@@ -1,0 +1,151 @@
+"""The chain behind a release: its document, its steps and who took them, the decision and its gates, what people said."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from formats.errors import LedgerError, RoadbedError
+from formats.release import read_release
+from platform_assets.promotion.candidate import candidate_of
+from platform_assets.promotion.explained_candidate import candidate_chain
+from platform_assets.promotion.explained_link import Link, instant, short
+from platform_assets.promotion.identity import load_identities
+from platform_assets.promotion.issue import document_of, release_path
+from platform_assets.promotion.keys import trusted_keys
+from platform_assets.promotion.pointers import Pointers
+from platform_assets.promotion.records import Decision, Release
+from platform_assets.promotion.remarks import signed_by_its_actor
+from platform_assets.promotion.spec import GateResult
+from platform_assets.promotion.statement import Given, Recorded
+from resources.installation import Installation
+from resources.ledger import Entry, Kind, authentic
+
+
+def release_chain(installation: Installation, state: Pointers, release: Release) -> Iterator[Link]:
+    """A release, its steps, its decision, what people said about it, and what it was built from."""
+    yield release_link(installation, release)
+    yield _steps_link(state, release)
+    yield from decision_chain(installation, state, release.approval.decision)
+
+
+def decision_links(installation: Installation, state: Pointers, decision: str) -> Iterator[Link]:
+    """A decision with its gates, and the people who spoke about the bundle there."""
+    found = state.find_decision(decision)
+    if found is None:
+        gone = "the authority did not take it, or with a key that was revoked"
+        yield Link(f"decision {short(decision)}", {}, False, gone)
+        return
+    yield _decision_link(installation, decision, found)
+    for given in state.statements(found.bundle, found.endpoint):
+        yield _statement_link(installation, given, found)
+
+
+def decision_chain(installation: Installation, state: Pointers, decision: str) -> Iterator[Link]:
+    """A decision, the people who spoke, and the candidate that it is about."""
+    yield from decision_links(installation, state, decision)
+    found = state.find_decision(decision)
+    if found is None:
+        return
+    entry = installation.ledger.get(found.candidate)
+    if entry is None:
+        yield Link(f"candidate {short(found.candidate)}", {}, False, "it is not in the ledger")
+        return
+    try:
+        candidate = candidate_of(entry)
+    except LedgerError as error:
+        yield Link(f"candidate {short(found.candidate)}", {}, False, error.message)
+        return
+    yield from candidate_chain(installation, candidate)
+
+
+def release_link(installation: Installation, release: Release) -> Link:
+    """A release, verified by its document."""
+    approval = release.approval
+    facts = {
+        "endpoint": release.endpoint,
+        "sequence": str(approval.sequence),
+        "state": release.state,
+        "bundle": release.bundle,
+        "reason": approval.reason,
+        "issued": instant(approval.issued_at),
+        "expires": instant(approval.expires_at),
+    }
+    wrong = _wrong_document(installation, release)
+    note = wrong or "its document is signed by the authority"
+    return Link(f"release {short(release.release)}", facts, not wrong, note)
+
+
+def _wrong_document(installation: Installation, release: Release) -> str:
+    """What is wrong with the document that is stored of `release`; empty: nothing."""
+    path = release_path(installation.home, release.endpoint, release.sequence)
+    trusted, issued_at = trusted_keys(installation.home), release.approval.issued_at
+    try:
+        found = read_release(path.read_bytes(), trusted, endpoint=release.endpoint, now=issued_at)
+    except (RoadbedError, OSError) as error:
+        return str(error)
+    if found == document_of(release):
+        return ""
+    return (
+        f"its document is another one: release {short(found.release)}, sequence {found.sequence}, "
+        f"of {short(found.bundle)}"
+    )
+
+
+def gate_facts(results: tuple[GateResult, ...]) -> dict[str, str]:
+    """Each gate by name: what it found, the value and the threshold that it was held against."""
+    return {result.name: _gate_fact(result) for result in results}
+
+
+def _gate_fact(result: GateResult) -> str:
+    numbers = {"value": result.value, "threshold": result.threshold}
+    told = ", ".join(f"{name} {number:.6g}" for name, number in numbers.items() if number is not None)
+    return f"{result.status}: {f'{told}; ' if told else ''}{result.message}"
+
+
+def _steps_link(state: Pointers, release: Release) -> Link:
+    life = state.life(release.release)
+    facts = {str(reached.state): f"{instant(reached.entry.at)} by {reached.entry.actor}" for reached in life}
+    return Link(f"steps of release {short(release.release)}", facts, True, "each is signed by the authority")
+
+
+def _decision_link(installation: Installation, decision: str, found: Decision) -> Link:
+    entry = _authentic(installation, "decision", found.bundle, decision)
+    facts = {
+        "asked by": entry.actor,
+        "decided": instant(entry.at),
+        "verdict": found.verdict,
+        "policy": f"version {found.policy_version}, {short(found.policy)}",
+        "champion": found.champion or "none",
+        "because": "; ".join(found.reasons or found.missing) or "every gate that blocks is met",
+        **gate_facts(found.results),
+    }
+    return Link(f"decision {short(decision)}", facts, True, "signed by the authority")
+
+
+def _statement_link(installation: Installation, given: Given, decision: Decision) -> Link:
+    said = given.statement
+    counted = given.entry in {*decision.approvals, *(waived.statement for waived in decision.waived)}
+    facts = {
+        "who": said.actor,
+        "role": said.role,
+        "when": instant(said.at),
+        "until": instant(said.expires_at),
+        "reason": said.reason,
+        **({"gate": said.gate} if said.gate else {}),
+        "counted": "yes" if counted else "no",
+    }
+    entry = _authentic(installation, "statement", said.subject, given.entry)
+    verified, note = signed_by_its_actor(msgspec.convert(entry.body, Recorded), load_identities(installation.home))
+    return Link(f"{said.verb} by {said.actor}", facts, verified, note or "signed by the person and by the authority")
+
+
+def _authentic(installation: Installation, kind: Kind, subject: str, identity: str) -> Entry:
+    """The entry that the authority wrote, not one that somebody put before it under the same id."""
+    trusted = trusted_keys(installation.home)
+    named = (entry for entry in installation.ledger.entries(kind, subject) if entry.id == identity)
+    found = next((entry for entry in named if authentic(entry, trusted)), None)
+    if found is None:
+        raise LedgerError(
+            "ledger-corrupt", f"the {kind} {identity} is in the ledger no more", "run `roadbed ledger verify`"
+        )
+    return found

@@ -1,0 +1,164 @@
+"""`explain` of everything in the real graph, on a short road: no key fails, each leads to its chain, each link is verified."""
+
+import json
+import subprocess
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from formats.errors import DataError
+from formats.home import VARIABLE
+from platform_assets.cli.explain import text_of
+from platform_assets.monitoring.spool import all_segments, records_in
+from platform_assets.promotion.explained_link import Link
+from platform_assets.promotion.explanation import explain
+from platform_assets.promotion.live import live_release, pointers
+from platform_assets.training.fingerprint import REPOSITORY
+from tests.graph.snapshot import FILE
+from tests.support.small_road import CUTOFF, DEPARTURE_DELAY, ENDPOINT, LAST, TEAM, SmallRoad, copy_of, definitions
+
+MODEL = DEPARTURE_DELAY.path(TEAM.name)
+STAGED = DEPARTURE_DELAY.endpoint(TEAM.name, "staging")
+KEYS = [key for location in json.loads(FILE.read_text()).values() for key in location["assets"]]
+RAW = ("outcomes", "schedule", "weather")
+VIEWS = tuple(view.name for view in TEAM.views)
+CHAIN = ("release ", "steps of release ", "decision ", "bundle ", "training set", "evaluation set", "code")
+BUILT = ("bundle ", "training set", "evaluation set", "code")
+
+
+@pytest.fixture(scope="module")
+def road(trained: SmallRoad, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallRoad]:
+    """The trained road: one bundle is live in staging, where it was asked by the rehearsal; production has nothing."""
+    patch, root = pytest.MonkeyPatch(), tmp_path_factory.mktemp("explained")
+    patch.setenv(VARIABLE, str(root))
+    found = copy_of(trained, root, definitions())
+    assert found.run(f"{TEAM.name}_whole_tables").success
+    yield found
+    found.close()
+    patch.undo()
+
+
+@pytest.fixture(autouse=True)
+def at_home(road: SmallRoad, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, str(road.home.root))
+
+
+def told(road: SmallRoad, subject: str) -> tuple[Link, ...]:
+    """The chain, none of whose links is broken."""
+    links = explain(road.installation, subject)
+    assert [link for link in links if link.verified is False] == []
+    assert links
+    return links
+
+
+def leads_through(links: Sequence[Link], *names: str) -> bool:
+    """Whether links whose names begin so are in the chain, in this order."""
+    rest = iter(link.what for link in links)
+    return all(any(what.startswith(name) for what in rest) for name in names)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_asset_of_the_graph_is_explained(road: SmallRoad, key: str) -> None:
+    assert text_of(told(road, key))
+
+
+@pytest.mark.parametrize(
+    ("key", "chain"),
+    [
+        (f"{MODEL}/evaluation", ("evaluation ", "decision ", *BUILT)),
+        (f"{MODEL}/model", ("bundles of ", *BUILT)),
+        (f"{MODEL}/staging/release", CHAIN),
+        (f"{MODEL}/staging/endpoint", (*CHAIN, "age of ")),
+        (f"{MODEL}/staging/rehearsal", ("rehearsal ", *CHAIN)),
+        (f"{MODEL}/staging/audit", ("audit: ledger_anchored", "audit: predictions_accounted", *CHAIN)),
+        (f"{MODEL}/prod/release", (f"release of {ENDPOINT}", *BUILT)),
+        (f"{MODEL}/prediction_log", (f"spool of {STAGED}", f"table {MODEL}/prediction_log")),
+        (MODEL, CHAIN),
+        (f"{MODEL}@1", (f"version {MODEL}@1", *CHAIN)),
+    ],
+)
+def test_a_stop_leads_to_its_chain(road: SmallRoad, key: str, chain: tuple[str, ...]) -> None:
+    assert leads_through(told(road, key), *chain)
+
+
+@pytest.mark.parametrize("key", [f"{MODEL}/training_set", f"{MODEL}/evaluation_set", f"{TEAM.name}/online_store"])
+def test_what_is_made_of_tables_leads_to_the_raw_ones(road: SmallRoad, key: str) -> None:
+    links = {link.what: link for link in told(road, key)}
+    for name in (*VIEWS, *RAW):
+        table = links[f"table {TEAM.name}/{name}"]
+        assert table.verified, name
+        assert table.facts[LAST] == road.installation.lake.digests(f"{TEAM.name}/{name}")[LAST]
+    first = next(iter(links.values()))
+    assert first.verified
+    assert all(first.facts[f"from {TEAM.name}/{name}"].startswith("sha256:") for name in VIEWS)
+
+
+def test_a_table_that_was_changed_behind_its_digest_is_broken(road: SmallRoad) -> None:
+    lake, table = road.installation.lake, f"{TEAM.name}/weather"
+    path = road.home.lake / table / "_digests.json"
+    whole = path.read_text()
+    path.write_text(whole.replace(lake.digests(table)[LAST], f"sha256:{'0' * 64}"))
+    try:
+        (link,) = explain(road.installation, table)
+    finally:
+        path.write_text(whole)
+    assert link.verified is False
+    assert f"{table}[{LAST}]" in link.note
+
+
+@pytest.mark.parametrize(
+    "subject", [f"{MODEL}@99", "aviation/departure_delays@1", f"{MODEL}/departure", "no/such/thing/x"]
+)
+def test_what_nobody_knows_is_said_to_be_unknown(road: SmallRoad, subject: str) -> None:
+    with pytest.raises(DataError, match="nothing is known of"):
+        explain(road.installation, subject)
+
+
+def asked_at(road: SmallRoad, endpoint: str) -> str:
+    """The id of a prediction that the endpoint gave."""
+    return records_in(all_segments(road.home.endpoint(endpoint)))[0].prediction
+
+
+def assert_every_named_fact(road: SmallRoad, links: Sequence[Link], endpoint: str) -> None:
+    """Release, who and why, gates with values and thresholds, digests, training set, input versions, commit."""
+    live, lake = live_release(road.installation, endpoint), road.installation.lake
+    by_name = {link.what: link for link in links}
+    release = by_name[f"release {live.release[:19]}"]
+    assert (release.facts["endpoint"], release.facts["bundle"], release.facts["state"]) == (
+        endpoint,
+        live.bundle,
+        "live",
+    )
+    assert release.facts["reason"]
+    steps = by_name[f"steps of release {live.release[:19]}"].facts
+    assert list(steps) == ["approved", "rolling", "live"]
+    assert " by dagster:" in steps["approved"], "who asked for it"
+    assert all(step.partition(" by ")[2] for step in steps.values()), "who took it"
+    decision = by_name[f"decision {live.approval.decision[:19]}"].facts
+    assert (decision["verdict"], decision["asked by"].partition(":")[0]) == ("approved", "dagster")
+    assert decision["because"]
+    results = pointers(road.installation).decision(live.approval.decision).results
+    bounded = [result for result in results if result.value is not None and result.threshold is not None]
+    assert bounded
+    for result in bounded:
+        assert decision[result.name].startswith(
+            f"{result.status}: value {result.value:.6g}, threshold {result.threshold:.6g}; "
+        )
+    assert by_name[f"bundle {live.bundle}"].verified
+    training = by_name["training set"]
+    assert training.verified
+    assert training.facts["table"] == f"{MODEL}/training_set[{CUTOFF}]"
+    assert training.facts["digest"] == lake.digests(f"{MODEL}/training_set")[CUTOFF]
+    inputs = {name for name in training.facts if name.startswith("from ")}
+    assert inputs == {f"from {TEAM.name}/{name}" for name in (*VIEWS, "outcomes", "schedule")}
+    head = subprocess.run(["git", "-C", REPOSITORY, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+    assert by_name["code"].verified
+    assert by_name["code"].facts["commit"].partition(" ")[0] == head.stdout.strip()
+
+
+def test_a_prediction_and_its_endpoint_tell_every_named_fact(road: SmallRoad) -> None:
+    identifier = asked_at(road, STAGED)
+    links = told(road, identifier)
+    assert (links[0].what, links[0].verified) == (f"prediction {identifier}", True)
+    assert_every_named_fact(road, links, STAGED)
+    assert_every_named_fact(road, told(road, STAGED), STAGED)
