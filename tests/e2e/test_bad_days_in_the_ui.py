@@ -1,6 +1,7 @@
-"""Bad days of a live endpoint as the Dagster UI shows them: red, with a sentence, and nobody has clicked.
+"""A live endpoint in the Dagster UI: the plots of its model's evaluation, and its bad days, red, with a sentence.
 
-A test may look for as long as it likes, but it launches nothing: what it sees, the sensors of the daemon have reported.
+Nobody has clicked. A test may look for as long as it likes, but it launches nothing: what it sees, the road and the sensors
+of the daemon have reported.
 """
 
 import contextlib
@@ -34,6 +35,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.service, pytest.mark.slow, pytest
 
 ALIAS = Alias(DEPARTURE_DELAY.path(TEAM.name), "prod")
 OTHER = "sha256:" + "0" * 64
+EVALUATION = f"{ALIAS.model}/evaluation"
 CHAIN = "/".join(LEDGER.path)
 
 Shoot = Callable[[str], Path]
@@ -61,6 +63,21 @@ def make_live(root: Path) -> None:
             assert road.train().success
             assert road.rehearse().success
             assert road.promote().success
+
+
+@pytest.mark.parametrize("name", ["roc", "calibration", "roc, large", "calibration, large"])
+def test_the_evaluation_shows_its_plots(page: Page, shoot: Shoot, name: str) -> None:
+    page.goto(f"/assets/{EVALUATION}?view=overview")
+    # Dagster shows texts from a thousand characters on in a dialog.
+    expect_picture(page, name, behind_a_click=name.endswith("large"))
+    shoot(name)
+
+
+@pytest.mark.parametrize("gate", ["policy_auc_floor", "policy_calibration"])
+def test_a_gate_shows_its_plot(page: Page, shoot: Shoot, gate: str) -> None:
+    open_check(page, EVALUATION, gate)
+    expect_picture(page, "plot", behind_a_click=True)
+    shoot(gate)
 
 
 def test_a_corrupted_bundle_is_shown_red(site: Installed, page: Page, shoot: Shoot) -> None:
@@ -151,6 +168,16 @@ def expect_green(page: Page, sentence: str) -> None:
     """The page comes to show the opened check as passed, in green, with `sentence`."""
     expect(page.get_by_role("paragraph").filter(has_text=sentence)).to_be_visible()
     expect(coloured(badge(page, "Passed"), "green")).to_be_visible()
+
+
+def expect_picture(page: Page, name: str, *, behind_a_click: bool) -> None:
+    """The metadata `name` has a picture that the browser could decode."""
+    row = page.get_by_role("row").filter(has=page.get_by_text(name, exact=True))
+    if behind_a_click:
+        row.get_by_text("[Show Markdown]").click()
+    image = (page.get_by_role("dialog") if behind_a_click else row).locator("img[src^='data:image']")
+    expect(image).to_be_visible()
+    expect(image).not_to_have_js_property("naturalWidth", 0)
 
 
 def badge(page: Page, result: str) -> Locator:

@@ -1,18 +1,14 @@
-"""Roadbed as a user of the Dagster UI sees it: the road, a click that materializes, a backfill, the evaluation's plots."""
+"""Roadbed as a user of the Dagster UI sees it: the road, a click that materializes, a backfill."""
 
 import re
 from collections.abc import Callable
 from pathlib import Path
 
-import dagster as dg
-import numpy as np
 import pytest
 from aviation import contracts
 from playwright.sync_api import Locator, Page, expect
 
 from formats.table_digest import table_digest
-from platform_assets.training.metrics import reliability
-from platform_assets.training.plots import reliability_plot, roc_plot
 from resources.installation import installation_at
 from resources.lake import Part
 from tests.support.browser import Installed, Materialized, until
@@ -106,24 +102,6 @@ def test_a_backfill_gives_the_digests_of_single_runs(site: Installed, page: Page
     shoot("backfilled")
 
 
-def test_the_evaluation_shows_its_plots(site: Installed, page: Page, shoot: Shoot) -> None:
-    report_evaluation(site)
-    open_asset(page, f"{MODEL}/evaluation")
-    for name in ("roc", "calibration"):
-        row = page.get_by_role("row").filter(has=page.get_by_text(name, exact=True))
-        image = row.locator("img[src^='data:image']")
-        shown = row.get_by_text("[Show Markdown]")
-        expect(shown.or_(image).first).to_be_visible()
-        if image.count() == 0:  # Dagster shows texts from a thousand characters on in a dialog
-            shown.click()
-            image = page.get_by_role("dialog").locator("img[src^='data:image']")
-        expect(image).to_be_visible()
-        expect(image).not_to_have_js_property("naturalWidth", 0)  # as it is of a picture that cannot be decoded
-        shoot(name)
-        page.keyboard.press("Escape")
-        expect(page.get_by_role("dialog")).to_have_count(0)
-
-
 def test_the_gates_of_promotion_are_checks_of_the_evaluation(page: Page, shoot: Shoot) -> None:
     open_asset(page, f"{MODEL}/evaluation", "checks")
     for gate in ("auc_floor", "policy_auc_floor", "policy_provenance_complete", "policy_latency_budget"):
@@ -170,17 +148,3 @@ def forget(site: Installed) -> None:
     lake = installation_at(site.home).lake
     empty = {day: lake.scan(WEATHER, [day]).collect().clear() for day in DAYS}
     lake.replace(WEATHER, {day: Part(frame, table_digest(frame, WEATHER_KEY)) for day, frame in empty.items()})
-
-
-def report_evaluation(site: Installed) -> None:
-    """An evaluation without its quarter of an hour of training: the platform's own pictures of scores made up here."""
-    random = np.random.default_rng(2013)
-    score = random.random(2000)
-    label = (random.random(2000) < score).astype(np.float64)
-    pictures = {
-        "roc": dg.MetadataValue.md(roc_plot(label, {"model": score, "base rate": np.full(2000, 0.5)})),
-        "calibration": dg.MetadataValue.md(reliability_plot(reliability(label, score))),
-    }
-    with dg.DagsterInstance.from_config(str(site.home.dagster)) as instance:
-        key = dg.AssetKey([*MODEL.split("/"), "evaluation"])
-        instance.report_runless_asset_event(dg.AssetMaterialization(key, partition="2013-01-01", metadata=pictures))

@@ -9,7 +9,7 @@ from aviation.team import TEAM
 
 from formats.home import VARIABLE
 from platform_assets.promotion.live import pointers
-from platform_assets.runs import SUBJECT
+from platform_assets.runs import ATTEMPTS, SUBJECT
 from tests.support.small_road import CUTOFF, DEPARTURE_DELAY, ENDPOINT, NOW, SmallRoad, copy_of, definitions
 
 pytestmark = pytest.mark.slow
@@ -55,17 +55,54 @@ def test_retraining_says_no_with_its_reason_in_the_ledger_once(refused: SmallRoa
     assert entries[0].body["train"] is False
 
 
-def test_retraining_says_yes_when_a_month_is_complete(refused: SmallRoad) -> None:
-    refused.set_clock(datetime(2013, 4, 1, 5, tzinfo=UTC))
+def complete_a_month(road: SmallRoad) -> None:
+    """Another month has passed, and its features are in."""
+    road.set_clock(datetime(2013, 4, 1, 5, tzinfo=UTC))
     for view in TEAM.views:
         days = TEAM.calendar.days_between(NOW, datetime(2013, 4, 1, 5, tzinfo=UTC))
         for day in days:
             key = dg.AssetKey([TEAM.name, view.name])
-            refused.instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=day))
+            road.instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=day))
+
+
+def test_retraining_says_yes_when_a_month_is_complete(refused: SmallRoad) -> None:
+    complete_a_month(refused)
     asked = tick(refused, f"{DEPARTURE_DELAY.name}_retraining")
     assert isinstance(asked, dg.RunRequest)
     assert asked.partition_key == "2013-02-01"
     assert "no released model" in asked.tags["roadbed/reasons"]
+
+
+def test_a_yes_is_one_run_at_a_time_and_a_few_after_failures(refused: SmallRoad) -> None:
+    complete_a_month(refused)
+    name = f"{DEPARTURE_DELAY.name}_retraining"
+    asked = tick(refused, name)
+    assert isinstance(asked, dg.RunRequest)
+    for _ in range(ATTEMPTS):
+        assert tick(refused, name) == asked, "the same is asked for as long as nobody runs it"
+        run = launched(refused, asked)
+        assert f"run {run.run_id[:8]} of {asked.job_name} is under way" in str(tick(refused, name))
+        refused.instance.report_run_failed(run)
+    assert f"{asked.job_name} failed {ATTEMPTS} times for {asked.tags[SUBJECT]}" in str(tick(refused, name))
+    yes = [entry for entry in refused.installation.ledger.entries("retraining") if entry.body["train"]]
+    assert len(yes) == 1, "the same decision on the same grounds is one entry"
+
+
+def test_a_run_that_dagster_launches_again_is_not_asked_for(refused: SmallRoad) -> None:
+    complete_a_month(refused)
+    name = f"{DEPARTURE_DELAY.name}_retraining"
+    asked = tick(refused, name)
+    assert isinstance(asked, dg.RunRequest)
+    run = launched(refused, asked)
+    refused.instance.add_run_tags(run.run_id, {"dagster/will_retry": "true"})
+    refused.instance.report_run_failed(run)
+    assert f"Dagster itself is about to run {asked.job_name} again" in str(tick(refused, name))
+
+
+def launched(road: SmallRoad, asked: dg.RunRequest) -> dg.DagsterRun:
+    """The run that Dagster makes of a request, under way."""
+    job = road.defs.resolve_job_def(str(asked.job_name))
+    return road.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=asked.tags)
 
 
 def test_promotion_asks_once_and_a_refused_candidate_stays_decided(refused: SmallRoad) -> None:

@@ -11,8 +11,12 @@ import psutil
 import pytest
 from dagster._core.events import EngineEventData
 
+from formats.home import Home
 from platform_assets.monitoring.reaper import OPEN, START_TIMEOUT, Worker, cause_of_death, is_alive, reap, worker_of
+from platform_assets.monitoring.watch_sensors import reaper_sensor
+from platform_assets.platform_location import defs as platform_defs
 from resources.clock import wall_now
+from resources.experiment_tracking import ExperimentTracking
 
 
 @dg.asset(pool="gpu")
@@ -135,3 +139,29 @@ def test_pool_slots_of_a_dead_run_are_free_again(tmp_path_factory: pytest.TempPa
         assert storage.claim_concurrency_slot("gpu", run_id, "trained").is_claimed
         assert len(reap(instance, None, wall_now())) == 1
         assert storage.get_concurrency_info("gpu").active_slot_count == 0
+
+
+def test_the_sensor_closes_and_tells_it(instance: dg.DagsterInstance, dead_pid: int, home: Home) -> None:
+    tracking = ExperimentTracking(folder=str(home.root))
+    run_id = left(instance, dg.DagsterRunStatus.STARTED, dead_pid)
+    experiment = tracking.client.create_run("0", tags={"dagster_run_id": run_id}).info.run_id
+    told = tick(instance, tracking)
+    assert f"Dagster run {run_id} was left STARTED: its process (pid {dead_pid}) is gone" in told
+    assert f"MLflow run {experiment} of Dagster run {run_id} was left RUNNING" in told
+    assert status_of(instance, run_id) is dg.DagsterRunStatus.FAILURE
+    assert tracking.client.get_run(experiment).info.status == "FAILED"
+    assert tick(instance, tracking) == "every run that is under way has a living process"
+
+
+def test_the_sensor_runs_by_itself() -> None:
+    (sensor,) = [sensor for sensor in platform_defs().sensors or () if sensor.name == "reaper"]
+    assert isinstance(sensor, dg.SensorDefinition)
+    assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
+
+
+def tick(instance: dg.DagsterInstance, tracking: ExperimentTracking) -> str:
+    """What one tick of the sensor says."""
+    context = dg.build_sensor_context(instance=instance, resources={"tracking": tracking})
+    data = reaper_sensor().evaluate_tick(context)
+    assert not data.run_requests
+    return str(data.skip_message)

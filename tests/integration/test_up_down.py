@@ -187,14 +187,32 @@ def test_a_team_that_joins_is_served_after_the_next_up_on_the_same_port(site: Si
 
 
 def test_a_port_in_use_is_one_sentence(site: Site) -> None:
+    site.up()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         result = site.roadbed("up", "--services-only", port=taken.getsockname()[1])
     assert result.returncode == 1
-    assert "is taken by process" in result.stderr
-    assert "Traceback" not in result.stderr
+    error, following, runbook = result.stderr.splitlines()
+    assert error.startswith("error    port ")
+    assert "is taken by process" in error
+    assert following.startswith("next     stop that process")
+    assert runbook.endswith("port-in-use")
     assert all(site.pids().values()), "what ran goes on running"
+
+
+def test_no_disk_is_one_sentence(site: Site, tmp_path: Path) -> None:
+    small = 'mount -t tmpfs -o size=64m tmpfs "$0" && exec "$@"'
+    command = ["unshare", "--map-root-user", "--mount", "sh", "-c", small, str(tmp_path), *ROADBED, "up"]
+    environment = os.environ | {"ROADBED_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(
+        command, cwd=site.root, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert result.returncode == 1
+    error, following, runbook = result.stderr.splitlines()
+    assert error == f"error    the disk of {tmp_path} has 0.1 GiB free; Roadbed needs 1 GiB"
+    assert following.startswith("next     free some space")
+    assert runbook.endswith("disk-full")
 
 
 def test_what_a_crash_killed_is_started_again_and_its_runs_too(site: Site) -> None:

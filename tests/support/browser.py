@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,6 +42,16 @@ _LAUNCH = """
       launchRun(executionParams: $parameters) { __typename ... on LaunchRunSuccess { run { runId } } }
     }
 """
+_BACKFILL = """
+    mutation Backfill($parameters: LaunchBackfillParams!) {
+      launchPartitionBackfill(backfillParams: $parameters) {
+        __typename
+        ... on LaunchBackfillSuccess { backfillId }
+        ... on PythonError { message }
+      }
+    }
+"""
+_TERMINATE = "mutation Terminate($run: String!) { terminateRun(runId: $run) { __typename } }"
 _RUNS = "{ runsOrError { ... on Runs { results { runId status jobName tags { key value } } } } }"
 _MATERIALIZED = """
     query Materialized($key: AssetKeyInput!, $partitions: [String!]) {
@@ -148,10 +158,11 @@ class Installed:
         ticks = self.ask(_TICKS, selector=selector)["sensorOrError"]["sensorState"]["ticks"]
         return str(ticks[0]["skipReason"] or "") if ticks else ""
 
-    def launch(self, asset: str, partition: str) -> str:
+    def launch(self, asset: str, partition: str, config: Mapping[str, object] | None = None) -> str:
         """Launch one partition of `asset` as the UI does; the run's id."""
         parameters = {
             "mode": "default",
+            "runConfigData": config or {},
             "selector": {
                 "repositoryLocationName": "aviation",
                 "repositoryName": "__repository__",
@@ -162,6 +173,22 @@ class Installed:
         }
         launched = self.ask(_LAUNCH, parameters=parameters)["launchRun"]
         return str(launched["run"]["runId"])
+
+    def backfill(self, asset: str, partitions: Sequence[str], config: Mapping[str, object]) -> str:
+        """Launch partitions of `asset` as the UI's backfill does; the backfill's id, which its runs carry as a tag."""
+        parameters = {
+            "assetSelection": [{"path": asset.split("/")}],
+            "partitionNames": [*partitions],
+            "runConfigData": config,
+        }
+        launched = self.ask(_BACKFILL, parameters=parameters)["launchPartitionBackfill"]
+        if "backfillId" not in launched:
+            raise AssertionError(json.dumps(launched)[:2000])
+        return str(launched["backfillId"])
+
+    def terminate(self, run: str) -> None:
+        """Terminate `run` as the UI's button does."""
+        self.ask(_TERMINATE, run=run)
 
     def until_success(self, run: str) -> str:
         """Wait for the end of `run`, which must be good."""

@@ -41,8 +41,7 @@ class Clone:
 @contextmanager
 def fresh_clone(root: Path) -> Iterator[Clone]:
     """A copy of the checkout in `root`. Nothing that works in it outlives the block."""
-    ignored = shutil.ignore_patterns(*(line.rstrip("/") for line in (ROOT / ".gitignore").read_text().split()), ".git")
-    shutil.copytree(ROOT, root, ignore=ignored)
+    copy_checkout(root)
     lend_environment(root)
     clone = Clone(root, free_port())
     try:
@@ -51,6 +50,12 @@ def fresh_clone(root: Path) -> Iterator[Clone]:
         clone.held.close()
         for process in processes_in(root):
             process.kill()
+
+
+def copy_checkout(root: Path) -> None:
+    """The checkout's files in `root`, without what git ignores: no environment, no state."""
+    ignored = shutil.ignore_patterns(*(line.rstrip("/") for line in (ROOT / ".gitignore").read_text().split()), ".git")
+    shutil.copytree(ROOT, root, ignore=ignored)
 
 
 def lend_environment(root: Path) -> None:

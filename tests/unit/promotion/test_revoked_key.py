@@ -97,5 +97,6 @@ def test_the_chain_of_a_release_whose_decision_was_revoked(tmp_path: Path) -> No
     go_live(story, issued.release, issued.bundle)
     revoke_key(story.home, first)
     links = explain(installation_at(story.home), ENDPOINT)
-    assert [(link.what.split()[0], link.verified) for link in links] == [("release", True), ("decision", False)]
+    told = [("release", True), ("steps", True), ("decision", False)]
+    assert [(link.what.split()[0], link.verified) for link in links] == told
     assert "revoked" in links[1].note
