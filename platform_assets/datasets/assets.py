@@ -11,6 +11,7 @@ import polars as pl
 from formats.canonical import digest_of
 from formats.table_digest import table_digest
 from io_managers.table import table_name
+from platform_assets.calendar import Calendar
 from platform_assets.contracts.assets import column_schema
 from platform_assets.contracts.spec import Contract
 from platform_assets.datasets.build import labelled
@@ -27,10 +28,7 @@ def training_set_asset(owner: Owner, model: str, dataset: TrainingSet) -> dg.Ass
     """What the model of a cutoff is trained on."""
 
     def windows(key: str) -> tuple[datetime, datetime]:
-        calendar = owner.calendar
-        first = calendar.start(calendar.first_day.isoformat())
-        end = calendar.month_end(key)
-        return max(first, calendar.month_end(key, 1 - dataset.history_months)), end
+        return training_window(owner.calendar, dataset, key)
 
     description = (
         f"Questions of the {dataset.history_months} months before the cutoff, with features as known then, and answers."
@@ -45,7 +43,7 @@ def evaluation_set_asset(owner: Owner, model: str, dataset: TrainingSet) -> dg.A
     """What the model of a cutoff is judged on: the month after."""
 
     def windows(key: str) -> tuple[datetime, datetime]:
-        return owner.calendar.month_end(key), owner.calendar.month_end(key, 2)
+        return evaluation_window(owner.calendar, key)
 
     # Plans and slow features of the judged month became known in the months before it.
     mapping = dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=1, allow_nonexistent_upstream_partitions=True)
@@ -94,6 +92,17 @@ def _dataset_asset(  # each argument is one facet of the catalog's entry
         dagster_type=dg.Any,
         pool="training",
     )(build)
+
+
+def training_window(calendar: Calendar, dataset: TrainingSet, key: str) -> tuple[datetime, datetime]:
+    """Start and end of the questions that the model of cutoff `key` is trained on."""
+    first = calendar.start(calendar.first_day.isoformat())
+    return max(first, calendar.month_end(key, 1 - dataset.history_months)), calendar.month_end(key)
+
+
+def evaluation_window(calendar: Calendar, key: str) -> tuple[datetime, datetime]:
+    """Start and end of the questions that it is judged on."""
+    return calendar.month_end(key), calendar.month_end(key, 2)
 
 
 def table_names(dataset: TrainingSet) -> frozenset[str]:
