@@ -19,7 +19,7 @@ from platform_assets.datasets.spec import TrainingSet
 from platform_assets.features.spec import FeatureView
 from platform_assets.materialized import Materialized
 from platform_assets.ownership import FRESHNESS, Owner
-from platform_assets.tables import described
+from platform_assets.tables import column_deps, described
 from resources.installation import Installation
 from resources.lake import Part, TableRef
 
@@ -132,8 +132,8 @@ def _facts(owner: Owner, dataset: TrainingSet, frame: pl.DataFrame, start: datet
 
 def feature_lineage(owner: Owner, dataset: TrainingSet) -> dict[str, list[dg.TableColumnDep]]:
     """Where each column but the label comes from."""
-    spine_table = dg.AssetKey([owner.team, dataset.spine.tables[0].name])
-    deps = {name: [dg.TableColumnDep(spine_table, name)] for name in dataset.spine.contract.columns}
+    spine = dataset.spine
+    deps = {name: column_deps(owner, spine.lineage(name)) for name in spine.contract.columns}
     for view in dataset.views:
         deps.update({name: [dg.TableColumnDep(dg.AssetKey([owner.team, view.name]), name)] for name in view.features})
     return deps
