@@ -52,7 +52,7 @@ def team_definitions(team: Team) -> dg.Definitions:
     jobs, sensor = arrivals(team.owner, team.raw_tables, team.views)
     going_back = [rollback_job(team)] if team.models else []
     base = dg.Definitions(
-        sensors=[sensor, _automation()],
+        sensors=[sensor, automation_sensor()],
         jobs=[*jobs, *going_back],
         resources=shared_resources(),
         executor=dg.in_process_executor,
@@ -94,7 +94,8 @@ def _model_definitions(team: Team, model: Model) -> dg.Definitions:
     )
 
 
-def _automation() -> dg.AutomationConditionSensorDefinition:
+def automation_sensor() -> dg.AutomationConditionSensorDefinition:
+    """Launches what a location's automation conditions ask for; on, where Dagster's own is off by default."""
     return dg.AutomationConditionSensorDefinition(
         "automation",
         target=dg.AssetSelection.all(),

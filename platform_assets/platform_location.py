@@ -3,7 +3,7 @@
 import dagster as dg
 
 from formats.prepared import prepare_types
-from platform_assets.code_location import shared_resources
+from platform_assets.code_location import automation_sensor, shared_resources
 from platform_assets.monitoring.watch_sensors import ledger_watch, reaper_sensor
 
 
@@ -15,7 +15,7 @@ def defs() -> dg.Definitions:
     return dg.Definitions(
         assets=[ledger],
         asset_checks=[check],
-        sensors=[watch, reaper_sensor()],
+        sensors=[watch, reaper_sensor(), automation_sensor()],
         resources=shared_resources(),
         executor=dg.in_process_executor,
     )

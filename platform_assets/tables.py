@@ -1,6 +1,6 @@
 """What every asset that is a table does the same way: ask for days that have arrived, judge, split, set aside, describe."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from formats.canonical import digest_of
 from formats.errors import DataError
 from io_managers.table import table_name
 from platform_assets.calendar import Calendar
-from platform_assets.contracts.assets import contract_result, markdown_table
+from platform_assets.contracts.assets import column_schema, contract_result, markdown_table
 from platform_assets.contracts.failures import RULE
 from platform_assets.contracts.spec import Contract
 from platform_assets.contracts.validation import Verdict, validate
@@ -27,6 +27,7 @@ DIGEST = "digest"
 _SUFFIX = "_quarantine"
 _PART = "__part"
 _PREVIEW = 5
+_RULE_COLUMN = dg.TableColumn(RULE, str(pl.String()), description="the rules that the row broke")
 
 
 def requested_window(
@@ -40,7 +41,7 @@ def requested_window(
     return start.astimezone(UTC), end.astimezone(UTC)
 
 
-def quarantine_spec(owner: Owner, key: dg.AssetKey, *, daily: bool) -> dg.AssetSpec:
+def quarantine_spec(owner: Owner, key: dg.AssetKey, contract: Contract, *, daily: bool) -> dg.AssetSpec:
     """The side asset of `key`: rows that broke its contract, with the rules that they broke."""
     return dg.AssetSpec(
         quarantine_key(key),
@@ -49,6 +50,7 @@ def quarantine_spec(owner: Owner, key: dg.AssetKey, *, daily: bool) -> dg.AssetS
         group_name="quarantine",
         owners=[owner.contact],
         kinds={"deltalake"},
+        metadata={"dagster/column_schema": dg.TableSchema([*column_schema(contract).columns, _RULE_COLUMN])},
         partitions_def=owner.calendar.daily if daily else None,
     )
 
@@ -56,6 +58,12 @@ def quarantine_spec(owner: Owner, key: dg.AssetKey, *, daily: bool) -> dg.AssetS
 def quarantine_key(key: dg.AssetKey) -> dg.AssetKey:
     """The key of the side asset of `key`."""
     return dg.AssetKey([*key.path[:-1], key.path[-1] + _SUFFIX])
+
+
+def column_deps(owner: Owner, sources: Iterable[str]) -> list[dg.TableColumnDep]:
+    """The columns `<table>.<column>` of the team, as the catalog links them."""
+    named = (source.partition(".") for source in sources)
+    return [dg.TableColumnDep(dg.AssetKey([owner.team, table]), column) for table, _, column in named]
 
 
 def store_table(
@@ -90,7 +98,8 @@ def described(
     digests = {key: part.digest for key, part in parts.items()}
     for key, part in parts.items():
         preview = dg.MetadataValue.md(markdown_table(part.frame.head(_PREVIEW)))
-        facts = {DIGEST: part.digest, "dagster/partition_row_count": part.frame.height, "preview": preview}
+        rows = "dagster/row_count" if key == WHOLE else "dagster/partition_row_count"
+        facts = {DIGEST: part.digest, rows: part.frame.height, "preview": preview}
         context.add_asset_metadata(facts, partition_key=None if key == WHOLE else key)
     return dg.MaterializeResult(
         value=parts,
@@ -147,7 +156,13 @@ def _set_aside(
     parts = _split(context, verdict.bad, part, contract)
     changed = {key: bad for key, bad in parts.items() if bad.frame.height or key in held}
     installation.lake.replace(table_name(side), changed)
+    columns = {name: [dg.TableColumnDep(context.asset_key, name)] for name in contract.stored}
+    lineage = dg.TableColumnLineage(columns)
     for key, bad in changed.items():
         sample = dg.MetadataValue.md(markdown_table(bad.frame.head(_PREVIEW).select(RULE, pl.exclude(RULE))))
-        metadata: dict[str, Any] = {"dagster/row_count": bad.frame.height, "sample": sample}
+        metadata: dict[str, Any] = {
+            "dagster/row_count" if key == WHOLE else "dagster/partition_row_count": bad.frame.height,
+            "dagster/column_lineage": lineage,
+            "sample": sample,
+        }
         context.log_event(dg.AssetMaterialization(side, partition=None if key == WHOLE else key, metadata=metadata))

@@ -10,6 +10,7 @@ import polars as pl
 
 from formats.canonical import digest_of
 from io_managers.table import table_name
+from platform_assets.calendar import Calendar
 from platform_assets.contracts.assets import column_schema
 from platform_assets.contracts.spec import Contract
 from platform_assets.datasets.build import labelled
@@ -17,7 +18,7 @@ from platform_assets.datasets.spec import TrainingSet
 from platform_assets.features.spec import FeatureView
 from platform_assets.materialized import Materialized
 from platform_assets.ownership import FRESHNESS, Owner
-from platform_assets.tables import described
+from platform_assets.tables import column_deps, described
 from resources.installation import Installation
 from resources.lake import Part, TableRef
 
@@ -26,10 +27,7 @@ def training_set_asset(owner: Owner, model: str, dataset: TrainingSet) -> dg.Ass
     """What the model of a cutoff is trained on."""
 
     def windows(key: str) -> tuple[datetime, datetime]:
-        calendar = owner.calendar
-        first = calendar.start(calendar.first_day.isoformat())
-        end = calendar.month_end(key)
-        return max(first, calendar.month_end(key, 1 - dataset.history_months)), end
+        return training_window(owner.calendar, dataset, key)
 
     description = (
         f"Questions of the {dataset.history_months} months before the cutoff, with features as known then, and answers."
@@ -44,7 +42,7 @@ def evaluation_set_asset(owner: Owner, model: str, dataset: TrainingSet) -> dg.A
     """What the model of a cutoff is judged on: the month after."""
 
     def windows(key: str) -> tuple[datetime, datetime]:
-        return owner.calendar.month_end(key), owner.calendar.month_end(key, 2)
+        return evaluation_window(owner.calendar, key)
 
     # Plans and slow features of the judged month became known in the months before it.
     mapping = dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=1, allow_nonexistent_upstream_partitions=True)
@@ -97,6 +95,17 @@ def _dataset_asset(  # each argument is one facet of the catalog's entry
     )(build)
 
 
+def training_window(calendar: Calendar, dataset: TrainingSet, key: str) -> tuple[datetime, datetime]:
+    """Start and end of the questions that the model of cutoff `key` is trained on."""
+    first = calendar.start(calendar.first_day.isoformat())
+    return max(first, calendar.month_end(key, 1 - dataset.history_months)), calendar.month_end(key)
+
+
+def evaluation_window(calendar: Calendar, key: str) -> tuple[datetime, datetime]:
+    """Start and end of the questions that it is judged on."""
+    return calendar.month_end(key), calendar.month_end(key, 2)
+
+
 def table_names(dataset: TrainingSet) -> frozenset[str]:
     """Every table that the dataset is made of."""
     tables = (*dataset.spine.tables, dataset.label.table)
@@ -124,8 +133,8 @@ def _facts(owner: Owner, dataset: TrainingSet, frame: pl.DataFrame, start: datet
 
 def feature_lineage(owner: Owner, dataset: TrainingSet) -> dict[str, list[dg.TableColumnDep]]:
     """Where each column but the label comes from."""
-    spine_table = dg.AssetKey([owner.team, dataset.spine.tables[0].name])
-    deps = {name: [dg.TableColumnDep(spine_table, name)] for name in dataset.spine.contract.columns}
+    spine = dataset.spine
+    deps = {name: column_deps(owner, spine.lineage(name)) for name in spine.contract.columns}
     for view in dataset.views:
         deps.update({name: [dg.TableColumnDep(dg.AssetKey([owner.team, view.name]), name)] for name in view.features})
     return deps

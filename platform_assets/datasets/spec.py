@@ -27,6 +27,11 @@ class Spine:
     request: tuple[str, ...]
     compute: Callable[[Tables, datetime, datetime], pl.LazyFrame]
 
+    def lineage(self, column: str) -> tuple[str, ...]:
+        """The raw columns that a column is made of, as `<table>.<column>`: the contract's `sources`, else those of its name."""
+        declared: tuple[str, ...] = tuple(self.contract.metadata(column).get("sources", ()))
+        return declared or tuple(f"{t.name}.{column}" for t in self.tables if column in t.contract.columns)
+
     @property
     def prediction_time(self) -> str:
         """The column that says when the question was asked."""

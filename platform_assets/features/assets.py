@@ -1,6 +1,6 @@
 """Raw tables and feature views as assets."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
@@ -11,7 +11,7 @@ from platform_assets.contracts.spec import Contract
 from platform_assets.features.spec import FeatureView, RawTable, Source
 from platform_assets.materialized import Materialized
 from platform_assets.ownership import FRESHNESS, Owner
-from platform_assets.tables import quarantine_spec, requested_window, store_table
+from platform_assets.tables import column_deps, quarantine_spec, requested_window, store_table
 from resources.installation import Installation
 
 Assets = list[dg.AssetsDefinition | dg.AssetSpec]
@@ -26,7 +26,7 @@ def raw_table_assets(owner: Owner, table: RawTable) -> Assets:
         return store_table(context, owner.calendar, table.contract, frame, installation)
 
     asset = _table_asset(owner, key, table.contract, table.description, group="raw", daily=table.daily)
-    return [asset(read), quarantine_spec(owner, key, daily=table.daily)]
+    return [asset(read), quarantine_spec(owner, key, table.contract, daily=table.daily)]
 
 
 def feature_view_assets(owner: Owner, view: FeatureView) -> Assets:
@@ -43,7 +43,7 @@ def feature_view_assets(owner: Owner, view: FeatureView) -> Assets:
     description = f"{view.description}\n\nEntity: {view.entity.name}. Time to live: {view.time_to_live}."
     ins = {source.table.name: _source_in(owner, source) for source in view.sources}
     asset = _table_asset(owner, key, view.contract, description, group="features", daily=True, ins=ins)
-    return [asset(compute), quarantine_spec(owner, key, daily=True)]
+    return [asset(compute), quarantine_spec(owner, key, view.contract, daily=True)]
 
 
 def _read(context: dg.AssetExecutionContext, owner: Owner, table: RawTable, installation: Installation) -> pl.LazyFrame:
@@ -94,10 +94,4 @@ def _source_in(owner: Owner, source: Source) -> dg.AssetIn:
 
 def _lineage(owner: Owner, view: FeatureView) -> dg.TableColumnLineage:
     """Which raw columns each column comes from."""
-    return dg.TableColumnLineage({name: list(_column_deps(owner, view, name)) for name in view.contract.columns})
-
-
-def _column_deps(owner: Owner, view: FeatureView, column: str) -> Iterable[dg.TableColumnDep]:
-    for source in view.lineage(column):
-        table, _, name = source.partition(".")
-        yield dg.TableColumnDep(dg.AssetKey([owner.team, table]), name)
+    return dg.TableColumnLineage({name: column_deps(owner, view.lineage(name)) for name in view.contract.columns})

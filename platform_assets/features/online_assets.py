@@ -6,10 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 import dagster as dg
+import polars as pl
 
 from formats.canonical import digest_of, sha256_hex
 from formats.errors import RoadbedError
-from platform_assets.contracts.assets import markdown_table
+from platform_assets.contracts.assets import column_schema, markdown_table
 from platform_assets.features.lag import Lag, lag_of
 from platform_assets.features.online import contents
 from platform_assets.features.parity import Comparison, compared
@@ -47,6 +48,7 @@ def online_store_asset(owner: Owner, views: Sequence[FeatureView]) -> dg.AssetsD
             data_version=dg.DataVersion(digest_of({name.decode(): sha256_hex(value) for name, value in rows.items()})),
             metadata={
                 "dagster/row_count": len(rows),
+                "dagster/column_lineage": _lineage(owner, views),
                 "store": installation.online_store.address,
                 "clock": "replay" if installation.clock.replaying else "wall",
                 "servable at": (update.as_of + took).isoformat(),
@@ -63,6 +65,7 @@ def online_store_asset(owner: Owner, views: Sequence[FeatureView]) -> dg.AssetsD
         group_name="features",
         owners=[owner.contact],
         kinds={"polars"},
+        metadata={"dagster/column_schema": _schema(views)},
         check_specs=[
             dg.AssetCheckSpec(
                 LAG, asset=key, description="The newest events are servable within what their views declare."
@@ -71,6 +74,11 @@ def online_store_asset(owner: Owner, views: Sequence[FeatureView]) -> dg.AssetsD
         freshness_policy=FRESHNESS,
         automation_condition=ON_NEW_DATA,
     )(fill)
+
+
+def store_column(owner: Owner, view: FeatureView, name: str) -> dg.TableColumnDep:
+    """Column `name` of `view` in the team's online store."""
+    return dg.TableColumnDep(dg.AssetKey([owner.team, "online_store"]), f"{view.name}.{name}")
 
 
 def parity_check(owner: Owner, views: Sequence[FeatureView]) -> dg.AssetChecksDefinition:
@@ -87,6 +95,31 @@ def parity_check(owner: Owner, views: Sequence[FeatureView]) -> dg.AssetChecksDe
             return dg.AssetCheckResult(passed=False, description=f"{error.message}; {error.hint}")
 
     return check
+
+
+def _schema(views: Sequence[FeatureView]) -> dg.TableSchema:
+    """What is held of each view, as `<view>.<column>`: keys, times, and the numbers as float32."""
+    columns = [(view, column) for view in views for column in column_schema(view.contract).columns]
+    return dg.TableSchema([_shown(view, column) for view, column in columns if column.name in _held(view)])
+
+
+def _shown(view: FeatureView, column: dg.TableColumn) -> dg.TableColumn:
+    kind = str(pl.Float32()) if column.name in view.packed else column.type
+    return dg.TableColumn(f"{view.name}.{column.name}", kind, column.description, column.constraints, column.tags)
+
+
+def _held(view: FeatureView) -> tuple[str, ...]:
+    return (*view.contract.row_key, *view.packed)
+
+
+def _lineage(owner: Owner, views: Sequence[FeatureView]) -> dg.TableColumnLineage:
+    return dg.TableColumnLineage(
+        {
+            f"{view.name}.{name}": [dg.TableColumnDep(dg.AssetKey([owner.team, view.name]), name)]
+            for view in views
+            for name in _held(view)
+        }
+    )
 
 
 def _told(lag: Lag) -> dict[str, Any]:

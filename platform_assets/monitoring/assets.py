@@ -11,6 +11,7 @@ from formats.failpoints import failpoint
 from formats.profile import ReferenceProfile, decode_profile
 from io_managers.table import table_name
 from platform_assets.contracts.assets import markdown_table
+from platform_assets.features.online_assets import store_column
 from platform_assets.materialized import Materialized
 from platform_assets.monitoring.profiles import psi
 from platform_assets.monitoring.spool import KEY, closed_segments, log_frame, log_schema, merged, records_in
@@ -53,7 +54,8 @@ def prediction_log_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
                 rows = merged(installation.lake.scan(table_name(key), [partition]).collect(), rows)
             parts[partition] = Part.of(rows, KEY)
         failpoint("prediction_log.before_ingest")
-        return described(context, parts, {"segments read": len(segments)})
+        facts = {"segments read": len(segments), "dagster/column_lineage": _looked_up(owner, model)}
+        return described(context, parts, facts)
 
     return dg.asset(
         key=key,
@@ -89,7 +91,8 @@ def drift_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
             for day in context.partition_keys
         }
         parts = {day: Part.of(rows, DRIFT_KEY) for day, rows in days.items()}
-        return described(context, parts, {"bundle": bundle}, [_verdict(key, model, pl.concat(days.values()))])
+        facts = {"bundle": bundle, "dagster/column_lineage": _measured(owner, model, predictions, log)}
+        return described(context, parts, facts, [_verdict(key, model, pl.concat(days.values()))])
 
     return dg.asset(
         key=key,
@@ -108,6 +111,21 @@ def drift_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
         io_manager_key="tables",
         dagster_type=dg.Any,
     )(measure)
+
+
+def _looked_up(owner: Owner, model: Model) -> dg.TableColumnLineage:
+    """What an endpoint looks up comes from the online store; the rest from who asks, and from itself."""
+    views = model.training_set.views
+    return dg.TableColumnLineage({name: [store_column(owner, view, name)] for view in views for name in view.packed})
+
+
+def _measured(owner: Owner, model: Model, predictions: dg.AssetKey, log: dg.AssetKey) -> dg.TableColumnLineage:
+    """A row is of one day and one of the model's columns, in the questions of both tables."""
+    dataset = model.training_set
+    columns = [column.name for column in dataset.contract(owner.team, model.name).columns]
+    asked = [dg.TableColumnDep(table, name) for table in (predictions, log) for name in columns]
+    day = [dg.TableColumnDep(predictions, dataset.spine.prediction_time), dg.TableColumnDep(log, "asked_at")]
+    return dg.TableColumnLineage({"day": day, "column": asked, "psi": asked, "rows": asked})
 
 
 def _shown(schema: Mapping[str, pl.DataType]) -> dg.TableSchema:

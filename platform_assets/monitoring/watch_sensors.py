@@ -11,7 +11,7 @@ from platform_assets.endpoints.assets import WATCHED
 from platform_assets.materialized import Materialized
 from platform_assets.monitoring.reaper import reap
 from platform_assets.monitoring.watch import Finding, heal_registry, watch_endpoint, watch_ledger
-from platform_assets.ownership import Owner
+from platform_assets.ownership import FRESHNESS, Owner
 from platform_assets.promotion.keys import trusted_keys
 from platform_assets.runs import running_sensor
 from platform_assets.team import Model
@@ -70,6 +70,9 @@ def ledger_watch() -> tuple[dg.AssetsDefinition, dg.AssetChecksDefinition, dg.Se
         group_name="platform",
         owners=["team:platform"],
         kinds={"sqlite"},
+        freshness_policy=FRESHNESS,
+        # Of the wall, as the policy is: what is shown is how the ledger stands, whatever a replay's clock says.
+        automation_condition=dg.AutomationCondition.on_cron("@daily"),
     )
     def ledger(installation: Installation) -> Materialized:
         entries = list(installation.ledger.entries())

@@ -46,7 +46,7 @@ def batch_predictions_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
             "release": release.release,
             "mean probability": _mean(answers),
         }
-        facts["dagster/column_lineage"] = dg.TableColumnLineage(feature_lineage(owner, dataset))
+        facts["dagster/column_lineage"] = _lineage(owner, dataset)
         return described(context, parts, facts)
 
     return dg.asset(
@@ -64,6 +64,13 @@ def batch_predictions_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
         io_manager_key="tables",
         dagster_type=dg.Any,
     )(predict)
+
+
+def _lineage(owner: Owner, dataset: TrainingSet) -> dg.TableColumnLineage:
+    """The probability is made of all that the model takes; what is released is no table."""
+    deps = feature_lineage(owner, dataset)
+    taken = [*dataset.spine.request, *(name for view in dataset.views for name in view.features)]
+    return dg.TableColumnLineage({**deps, "probability": list(dict.fromkeys(d for name in taken for d in deps[name]))})
 
 
 def _schema(dataset: TrainingSet) -> dg.TableSchema:

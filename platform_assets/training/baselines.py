@@ -38,13 +38,20 @@ def group_rate(
 
 
 def gradient_boosting(training: TrainingData, judged: TrainingData, seed: int = 0) -> Forecast:
-    """Forecast with scikit-learn's HistGradientBoostingClassifier as it comes: native categories and missing values."""
+    """Forecast with scikit-learn's HistGradientBoostingClassifier as it comes: native categories and missing values.
+
+    A column without any value in training is left out: scikit-learn cannot bin it, and it says nothing.
+    """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    native = [False] * len(training.numeric) + [size <= MOST_CATEGORIES for size in training.sizes]
-    model = HistGradientBoostingClassifier(categorical_features=native, random_state=seed)
-    model.fit(_matrix(training, training), training.label)
-    forecast: Forecast = model.predict_proba(_matrix(training, judged))[:, 1].astype(np.float64)
+    seen = _matrix(training, training)
+    held = ~np.isnan(seen).all(axis=0)
+    if not held.any():
+        return base_rate(training, judged)
+    native = np.array([False] * len(training.numeric) + [size <= MOST_CATEGORIES for size in training.sizes])
+    model = HistGradientBoostingClassifier(categorical_features=native[held], random_state=seed)
+    model.fit(seen[:, held], training.label)
+    forecast: Forecast = model.predict_proba(_matrix(training, judged)[:, held])[:, 1].astype(np.float64)
     return forecast
 
 

@@ -25,6 +25,7 @@ from resources.lake import Lake
 Instant = Annotated[pl.Datetime, "us", "UTC"]
 TABLE, SIDE = "shop/sales", "shop/sales_quarantine"
 KEY = dg.AssetKey(["shop", "sales"])
+SIDE_KEY = dg.AssetKey(["shop", "sales_quarantine"])
 DAY = datetime(2013, 1, 1, tzinfo=UTC)
 
 
@@ -148,6 +149,15 @@ def test_out_of_range_rows_are_set_aside_with_their_rule(shop: Shop) -> None:
     aside = shop.lake.scan(SIDE).collect()
     assert aside["sale"].to_list() == [7]
     assert "amount" in aside["broken_rule"][0]
+    event = shop.instance.get_latest_materialization_event(SIDE_KEY)
+    assert event is not None
+    assert event.asset_materialization is not None
+    told = event.asset_materialization.metadata
+    assert told["dagster/partition_row_count"].value == 1
+    schema = next(s for s in shop.defs.resolve_all_asset_specs() if s.key == SIDE_KEY).metadata["dagster/column_schema"]
+    assert {column.name for column in schema.columns} == set(aside.columns)
+    lineage = told["dagster/column_lineage"].value.deps_by_column
+    assert lineage == {name: [dg.TableColumnDep(KEY, name)] for name in aside.columns if name != "broken_rule"}
     check = result.get_asset_check_evaluations()[0]
     assert not check.passed
     assert "1 rows are set aside" in str(check.description)

@@ -17,11 +17,13 @@ Instant = Annotated[pl.Datetime, "us", "UTC"]
 # Pandera declares a field as Any, so that it can stand behind any annotation.
 _Field: TypeAlias = Any
 
+# A tick has a row whatever was known by then, and counts what was.
+_TICK: Final = ("outcomes.known_time", "schedule.known_time")
 _PLAN: Final = ("schedule.scheduled_departure", "outcomes.known_time")
 
 
-def _time(description: str) -> _Field:
-    return pa.Field(metadata={"description": description})
+def _time(description: str, *sources: str) -> _Field:
+    return pa.Field(metadata={"description": description, "sources": sources})
 
 
 def _number(unit: str, low: float, high: float, sources: str | tuple[str, ...] = (), description: str = "") -> _Field:
@@ -30,8 +32,9 @@ def _number(unit: str, low: float, high: float, sources: str | tuple[str, ...] =
     return pa.Field(ge=low, le=high, nullable=True, metadata=metadata)
 
 
-def _origin() -> _Field:
-    return pa.Field(isin=ORIGINS, metadata={"strict": True, "description": "airport of departure"})
+def _origin(*sources: str) -> _Field:
+    metadata = {"strict": True, "description": "airport of departure", "sources": sources}
+    return pa.Field(isin=ORIGINS, metadata=metadata)
 
 
 class Schedule(pa.DataFrameModel):
@@ -124,9 +127,9 @@ class Airlines(pa.DataFrameModel):
 class OriginWeather(pa.DataFrameModel):
     """The last reading at an origin, the wind as a vector."""
 
-    origin: str = _origin()
-    event_time: Instant = _time("beginning of the hour")
-    known_time: Instant = _time("end of the hour")
+    origin: str = _origin("weather.origin")
+    event_time: Instant = _time("beginning of the hour", "weather.event_time")
+    known_time: Instant = _time("end of the hour", "weather.known_time")
     temp: float = _number("degrees F", -40, 130, "weather.temp")
     dewp: float = _number("degrees F", -60, 100, "weather.dewp")
     humid: float = _number("percent", 0, 100, "weather.humid")
@@ -145,9 +148,9 @@ class OriginWeather(pa.DataFrameModel):
 class OriginCongestion(pa.DataFrameModel):
     """How an origin is running, every 15 minutes; shares and means are missing where nothing was counted."""
 
-    origin: str = _origin()
-    event_time: Instant = _time("the tick")
-    known_time: Instant = _time("the tick")
+    origin: str = _origin("outcomes.origin", "schedule.origin")
+    event_time: Instant = _time("the tick", *_TICK)
+    known_time: Instant = _time("the tick", *_TICK)
     origin_departed_3h: float = _number("flights", 0, 2000, "outcomes.departure_delay_minutes")
     origin_late_share_3h: float = _number("share", 0, 1, "outcomes.late")
     origin_cancelled_share_3h: float = _number("share", 0, 1, "outcomes.cancelled")
@@ -196,13 +199,19 @@ class Departures(pa.DataFrameModel):
     carrier: str = pa.Field(isin=CARRIERS, metadata={"description": "two-letter code"})
     flight: int = pa.Field(ge=1)
     origin: str = _origin()
-    prediction_time: Instant = _time("60 minutes before the planned departure")
+    prediction_time: Instant = _time("60 minutes before the planned departure", "schedule.scheduled_departure")
     dest: str = pa.Field(str_length={"min_value": 3, "max_value": 3}, metadata={"description": "airport of arrival"})
     service: str = pa.Field(
-        nullable=True, metadata={"description": "carrier and flight number, as B6371; unknown if not given"}
+        nullable=True,
+        metadata={
+            "description": "carrier and flight number, as B6371; unknown if not given",
+            "sources": ("schedule.carrier", "schedule.flight"),
+        },
     )
     departure_minute: int = pa.Field(ge=0, le=1440, metadata={"unit": "minutes after New York's midnight"})
-    departure_hour: int = pa.Field(ge=0, le=24, metadata={"unit": "hour of the day in New York"})
+    departure_hour: int = pa.Field(
+        ge=0, le=24, metadata={"unit": "hour of the day in New York", "sources": ("schedule.departure_minute",)}
+    )
     weekday: int = pa.Field(ge=1, le=7, metadata={"unit": "ISO weekday in New York"})
     distance: float = pa.Field(ge=10, le=6000, metadata={"unit": "miles"})
 

@@ -84,3 +84,16 @@ def test_gradient_boosting_takes_missing_numbers_and_unknown_names() -> None:
     assert forecast[0] > 0.9
     assert forecast[1] < 0.1
     assert np.isfinite(forecast).all()
+
+
+def test_gradient_boosting_leaves_out_a_number_that_was_never_known() -> None:
+    random = np.random.default_rng(0)
+    x = random.random(500)
+    frame = pl.DataFrame({"x": x, "late": (x > 0.5).astype(int)})
+    without = TrainingData.of(frame, "late", ["x"], {})
+    never = TrainingData.of(frame.with_columns(y=pl.lit(None, pl.Float64)), "late", ["y", "x"], {})
+    # Judged rows may know it all the same.
+    known = TrainingData.of(frame.with_columns(y=pl.lit(1.0)), "late", ["y", "x"], {})
+    assert (baselines.gradient_boosting(never, known) == baselines.gradient_boosting(without, without)).all()
+    nothing = TrainingData.of(never.features.with_columns(late=frame["late"]), "late", ["y"], {})
+    assert (baselines.gradient_boosting(nothing, nothing) == frame["late"].mean()).all()
