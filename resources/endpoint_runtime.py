@@ -2,9 +2,13 @@
 
 import time
 from abc import ABC, abstractmethod
+from typing import Final
 
 from formats.errors import EndpointError
 from resources.endpoint_state import LastError, Observed
+
+# What ails the machine and says nothing about the release that was to run there.
+HOST_FAULTS: Final[frozenset[str]] = frozenset({"runtime-not-running", "port-in-use"})
 
 _POLL_SECONDS = 0.1
 
@@ -44,7 +48,7 @@ class EndpointRuntime(ABC):
         """The endpoint, once it has served `release` for long enough without a break.
 
         Raises:
-            EndpointError: `runtime-not-running`; `endpoint-crash-loop`; or `endpoint-unstable`, when the server refuses the
+            EndpointError: one of HOST_FAULTS; `endpoint-crash-loop`; or `endpoint-unstable`, when the server refuses the
                 release or is not stable after `timeout` seconds. The server's last error is part of the message.
         """
         deadline = time.monotonic() + timeout
@@ -70,6 +74,8 @@ def _raise_if_hopeless(observed: Observed, release: str) -> None:
             f"{observed.endpoint} keeps ending while it should serve {release}{_because(error)}",
             error.hint if error is not None else "read the server's log",
         )
+    if error is not None and error.code == "port-in-use":
+        raise EndpointError("port-in-use", f"{observed.endpoint}: {error.message}", error.hint)
     if error is not None:
         raise _unstable(observed, release, "and will not")
 

@@ -8,6 +8,7 @@ from formats.failpoints import failpoint
 from platform_assets.promotion.authority_client import Authority
 from platform_assets.promotion.live import pointers
 from platform_assets.promotion.records import Release
+from resources.endpoint_runtime import HOST_FAULTS
 from resources.endpoint_state import Observed
 from resources.installation import Installation
 
@@ -30,7 +31,8 @@ def roll_out(installation: Installation, authority: Authority, release: Release)
     """Bring `release` up and declare it live. Running it again, after a kill anywhere, changes nothing that is done.
 
     Raises:
-        EndpointError: it does not become stable; the release is then taken back, and the one before is brought up again.
+        EndpointError: it does not become stable; the release is then taken back, and the one before is brought up again. Not
+            where the machine is at fault: the release waits, and the sensor of its promotion tries again.
     """
     runtime = installation.runtime
     runtime.ensure_running()
@@ -56,7 +58,7 @@ def envelope_of(installation: Installation, release: Release) -> bytes:
 
 
 def _take_back(installation: Installation, authority: Authority, release: Release, error: EndpointError) -> None:
-    if release.state == "live" or error.code == "runtime-not-running":  # a process failed, not the release
+    if release.state == "live" or error.code in HOST_FAULTS:
         return
     moved = authority.fail(release.release, reason=error.message)
     if moved.issued is None:

@@ -205,8 +205,9 @@ def test_a_taken_port_is_named(site: Installation) -> None:
         folder.mkdir(parents=True)
         (folder / "port").write_text(str(listener.getsockname()[1]))
         document = site.apply(1)
-        with pytest.raises(EndpointError, match="port-in-use"):
+        with pytest.raises(EndpointError, match="taken by another process") as caught:
             site.stable(document)
+        assert caught.value.code == "port-in-use"
     site.runtime.apply(ENDPOINT, (folder / "release.json").read_bytes())
     eventually(lambda: site.runtime.observe(ENDPOINT).last_error is None)
     assert site.stable(document).release == document.release
