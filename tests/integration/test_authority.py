@@ -81,7 +81,7 @@ class Place(World):
 
     def story(self) -> list[tuple[Any, ...]]:
         """The ledger without its times."""
-        timed = {"issued_at", "expires_at"}
+        timed = {"issued_at", "expires_at", "weighed_at"}
         return [
             (entry.id, entry.kind, entry.subject, {k: v for k, v in entry.body.items() if k not in timed})
             for entry in self.ledger.entries()
