@@ -6,6 +6,7 @@ from datetime import timedelta
 from formats.errors import EndpointError
 from formats.failpoints import failpoint
 from platform_assets.promotion.authority_client import Authority
+from platform_assets.promotion.issue import release_path
 from platform_assets.promotion.live import pointers
 from platform_assets.promotion.records import Release
 from resources.endpoint_runtime import HOST_FAULTS
@@ -53,8 +54,7 @@ def roll_out(installation: Installation, authority: Authority, release: Release)
 
 def envelope_of(installation: Installation, release: Release) -> bytes:
     """The signed document of `release`, as the authority stored it."""
-    path = installation.home.root / "releases" / release.endpoint / f"{release.sequence}.json"
-    return path.read_bytes()
+    return release_path(installation.home, release.endpoint, release.sequence).read_bytes()
 
 
 def _take_back(installation: Installation, authority: Authority, release: Release, error: EndpointError) -> None:

@@ -17,7 +17,7 @@ import pytest
 from formats.errors import LedgerError
 from formats.failpoints import VARIABLE
 from formats.signing import PrivateKey, new_private_key
-from resources.ledger import GENESIS, Draft, Head, Ledger, LedgerView, authentic, entry_id
+from resources.ledger import GENESIS, Draft, Head, Kind, Ledger, LedgerView, authentic, entry_id
 from resources.postgres_ledger import PostgresLedger
 from resources.sqlite_ledger import SqliteLedger
 from tests.support.ledgers import AT, add
@@ -113,9 +113,9 @@ def test_the_id_is_made_of_kind_subject_and_inputs_alone(ledger: Ledger, key: Pr
 
 
 @pytest.mark.parametrize("kind", ["candidate", "decision"])
-def test_appending_again_returns_the_entry_and_writes_nothing(ledger: Ledger, key: PrivateKey, kind: str) -> None:
-    first = add(ledger, kind, 1, key)  # type: ignore[arg-type]
-    again = add(ledger, kind, 1, key, {"another": "body"})  # type: ignore[arg-type]
+def test_appending_again_returns_the_entry_and_writes_nothing(ledger: Ledger, key: PrivateKey, kind: Kind) -> None:
+    first = add(ledger, kind, 1, key)
+    again = add(ledger, kind, 1, key, {"another": "body"})
     assert again == first
     assert ledger.head().sequence == 1
 
