@@ -1,4 +1,4 @@
-"""One installation and one browser for all of these tests; three days of 2013 have arrived, and the sensors have taken them in."""
+"""One installation for all of these tests and a browser for each file; three days of 2013 have arrived, and the sensors have taken them in."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -25,9 +25,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The browser."""
+    """The browser. It ends with the module: its event loop runs in this thread, where until then no test can start one."""
     with browser() as started:
         yield started
 
