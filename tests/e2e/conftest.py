@@ -1,4 +1,4 @@
-"""One installation for all of these tests and a browser for each file; three days of 2013 have arrived, and the sensors have taken them in."""
+"""One installation for all of these tests, a browser for each file; three days of 2013 have arrived and are taken in."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
