@@ -58,6 +58,16 @@ def whole_records(data: bytes | bytearray) -> int:
 
 def read_segment(data: bytes) -> Iterator[PredictionRecord]:
     """The whole records of a segment, up to the first torn one."""
+    return (_decoder.decode(body) for body, _ in _sound(data))
+
+
+def readable(data: bytes) -> int:
+    """How many bytes at the start of `data` are records that `read_segment` gives back; what follows is torn or damaged."""
+    return max((end for _, end in _sound(data)), default=0)
+
+
+def _sound(data: bytes) -> Iterator[tuple[bytes, int]]:
+    """The body of each whole record with the offset at which it ends."""
     offset = 0
     while offset + _FRAME.size <= len(data):
         length, checksum = _FRAME.unpack_from(data, offset)
@@ -65,5 +75,5 @@ def read_segment(data: bytes) -> Iterator[PredictionRecord]:
         # No record is empty: a length of zero is what a power cut leaves where blocks were not yet written.
         if not length or len(body) != length or zlib.crc32(body) != checksum:
             return
-        yield _decoder.decode(body)
         offset += _FRAME.size + length
+        yield body, offset

@@ -8,19 +8,29 @@ import polars as pl
 
 from formats.bundle import read_contract
 from formats.failpoints import failpoint
+from formats.prediction_log import PredictionRecord
 from formats.profile import ReferenceProfile, decode_profile
 from io_managers.table import table_name
 from platform_assets.contracts.assets import markdown_table
 from platform_assets.features.online_assets import store_column
 from platform_assets.materialized import Materialized
 from platform_assets.monitoring.profiles import psi
-from platform_assets.monitoring.spool import KEY, closed_segments, log_frame, log_schema, merged, records_in
+from platform_assets.monitoring.spool import (
+    KEY,
+    closed_segments,
+    drop,
+    log_frame,
+    log_schema,
+    merged,
+    records_in,
+    set_aside,
+)
 from platform_assets.ownership import FRESHNESS, Owner
 from platform_assets.promotion.live import live_release
 from platform_assets.tables import described
 from platform_assets.team import Model
 from resources.installation import Installation
-from resources.lake import Part
+from resources.lake import Lake, Part
 
 DRIFT_CHECK = "drift"
 DRIFT_KEY = ("day", "column")
@@ -43,7 +53,8 @@ def prediction_log_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
 
     def ingest(context: dg.AssetExecutionContext, installation: Installation) -> Materialized:
         contract = model.training_set.contract(owner.team, model.name)
-        segments = closed_segments(installation.home.endpoint(model.endpoint(owner.team)))
+        folder = installation.home.endpoint(model.endpoint(owner.team))
+        segments = closed_segments(folder)
         new = log_frame(records_in(segments), contract)
         day = owner.calendar.day_of(pl.col("asked_at"))
         held = installation.lake.digests(table_name(key))
@@ -54,7 +65,11 @@ def prediction_log_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
                 rows = merged(installation.lake.scan(table_name(key), [partition]).collect(), rows)
             parts[partition] = Part.of(rows, KEY)
         failpoint("prediction_log.before_ingest")
-        facts = {"segments read": len(segments), "dagster/column_lineage": _looked_up(owner, model)}
+        facts = {
+            "segments read": len(segments),
+            "segments set aside as damaged": len(set_aside(folder)),
+            "dagster/column_lineage": _looked_up(owner, model),
+        }
         return described(context, parts, facts)
 
     return dg.asset(
@@ -167,18 +182,22 @@ def _verdict(key: dg.AssetKey, model: Model, drift: pl.DataFrame) -> dg.AssetChe
 
 
 def archive_segments(owner: Owner, model: Model, installation: Installation) -> int:
-    """Drop the segments whose every record is in the lake; how many were dropped."""
+    """Drop the segments whose every readable record is in the lake; how many were dropped."""
     table = f"{owner.team}/{model.name}/prediction_log"
-    held = set(installation.lake.digests(table))
     dropped = 0
     for segment in closed_segments(installation.home.endpoint(model.endpoint(owner.team))):
-        records = records_in([segment])
-        days = {owner.calendar.key_of(record.asked_at.astimezone(UTC)) for record in records}
-        if not days <= held:
-            continue
-        stored = installation.lake.scan(table, sorted(days)).select("prediction").collect()["prediction"]
-        if {record.prediction for record in records} <= set(stored):
-            segment.unlink()
+        if _ingested(owner, installation.lake, table, records_in([segment])):
+            drop(segment)
             dropped += 1
     failpoint("prediction_log.after_ingest")
     return dropped
+
+
+def _ingested(owner: Owner, lake: Lake, table: str, records: list[PredictionRecord]) -> bool:
+    days = {owner.calendar.key_of(record.asked_at.astimezone(UTC)) for record in records}
+    if not records:
+        return True
+    if not days <= set(lake.digests(table)):
+        return False
+    stored = lake.scan(table, sorted(days)).select("prediction").collect()["prediction"]
+    return {record.prediction for record in records} <= set(stored)

@@ -5,7 +5,6 @@ It reads and verifies; it decides nothing and nobody waits for it.
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
@@ -67,22 +66,14 @@ def audit(installation: Installation, endpoint: str) -> Audit:
 def logged(installation: Installation, endpoint: str) -> Iterator[Answers]:
     """The releases and bundles that logged answers name. An answer on its way to the lake may be counted there as well."""
     # The spool first: what is ingested meanwhile is met twice, and nothing is missed.
-    counts = Counter(
-        named for segment in all_segments(installation.home.endpoint(endpoint)) for named in _named_in(segment)
-    )
+    spooled = records_in(all_segments(installation.home.endpoint(endpoint)))
+    counts = Counter((record.release, record.bundle) for record in spooled)
     yield from (Answers(*named, count) for named, count in sorted(counts.items()))
     table = f"{endpoint.rsplit('/', 2)[0]}/prediction_log"
     if installation.lake.digests(table):
         rows = installation.lake.scan(table).filter(pl.col("endpoint") == endpoint)
         named = rows.group_by("release", "bundle").len().collect()
         yield from (Answers(*row) for row in named.sort("release", "bundle").rows())
-
-
-def _named_in(segment: Path) -> list[tuple[str, str]]:
-    try:
-        return [(record.release, record.bundle) for record in records_in([segment])]
-    except FileNotFoundError:
-        return []  # it was ingested in this moment, so its answers are in the lake
 
 
 def _strangers(evidence: Evidence, endpoint: str, answers: list[Answers]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """From the endpoint's spool to the lake: closed segments of the prediction log, each record once."""
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -7,9 +8,7 @@ import msgspec
 import polars as pl
 
 from formats.contract import ServingContract
-from formats.prediction_log import PredictionRecord, read_segment
-
-INGESTED = ".ingested"
+from formats.prediction_log import PredictionRecord, read_segment, readable
 
 KEY = ("prediction",)
 
@@ -39,8 +38,31 @@ def all_segments(endpoint_folder: Path) -> list[Path]:
 
 
 def records_in(segments: Iterable[Path]) -> list[PredictionRecord]:
-    """The whole records of `segments`."""
-    return [record for segment in segments for record in read_segment(segment.read_bytes())]
+    """The whole records of `segments`. One that is gone was ingested since it was listed, so its records are in the lake."""
+    return [record for segment in segments for record in read_segment(_content(segment))]
+
+
+def set_aside(endpoint_folder: Path) -> list[Path]:
+    """Segments whose end could not be read; the records before it are in the lake."""
+    return sorted((endpoint_folder / "spool").glob("*.damaged"))
+
+
+def drop(segment: Path) -> None:
+    """Take away a segment whose records are in the lake. One with bytes that nobody can read is set aside instead."""
+    data = _content(segment)
+    with contextlib.suppress(FileNotFoundError):  # another run was quicker
+        if readable(data) < len(data):
+            segment.replace(segment.with_suffix(".damaged"))
+        else:
+            segment.unlink()
+
+
+def _content(segment: Path) -> bytes:
+    # A writer that closes its segment renames it, maybe after it was listed.
+    for path in (segment, segment.with_suffix(".log")):
+        with contextlib.suppress(FileNotFoundError):
+            return path.read_bytes()
+    return b""
 
 
 def log_frame(records: Sequence[PredictionRecord], contract: ServingContract) -> pl.DataFrame:

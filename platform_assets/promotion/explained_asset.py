@@ -9,13 +9,12 @@ from formats.errors import RoadbedError
 from platform_assets.features.online import last_update
 from platform_assets.monitoring.audit import audit
 from platform_assets.monitoring.spool import all_segments, records_in
-from platform_assets.monitoring.watch import watch_ledger
 from platform_assets.promotion.candidate import candidate_of, evaluation_of, newest_candidate, newest_candidate_of
+from platform_assets.promotion.evidence import Evidence
 from platform_assets.promotion.explained_candidate import age_links, candidate_chain, trained_chain
 from platform_assets.promotion.explained_link import Link, instant, short
 from platform_assets.promotion.explained_release import decision_chain, decision_links, gate_facts, release_chain
 from platform_assets.promotion.explained_table import base_of, table_chain
-from platform_assets.promotion.pointers import Pointers
 from platform_assets.promotion.records import Release
 from platform_assets.promotion.rehearsal import Rehearsal, newest_rehearsal
 from resources.installation import Installation
@@ -29,31 +28,31 @@ class _Asked(NamedTuple):
     """An asset that is asked about; `model` is `<team>/<model>`, `endpoint` that of its environment, empty where it has none."""
 
     installation: Installation
-    state: Pointers
+    evidence: Evidence
     key: str
     model: str = ""
     endpoint: str = ""
 
 
-def asset_chain(installation: Installation, state: Pointers, key: str) -> Iterator[Link] | None:
+def asset_chain(installation: Installation, evidence: Evidence, key: str) -> Iterator[Link] | None:
     """The chain behind the asset `key`; None when the installation knows no such asset."""
     if not _KEY.fullmatch(key):
         return None
     if key == "roadbed/ledger":
-        return _ledger(installation)
+        return iter(())  # every chain ends with it
     team, *names = key.split("/")
     model = f"{team}/{names[0]}"
-    if len(names) == 3 and (tell := _IN_AN_ENVIRONMENT.get(names[2])) and _is_model(installation, model):
-        return tell(_Asked(installation, state, key, model, f"{model}/{names[1]}/endpoint"))
-    if len(names) == 2 and (tell := _OF_A_MODEL.get(names[1])) and _is_model(installation, model):
-        return tell(_Asked(installation, state, key, model))
+    if len(names) == 3 and (tell := _IN_AN_ENVIRONMENT.get(names[2])) and _is_model(installation, evidence, model):
+        return tell(_Asked(installation, evidence, key, model, f"{model}/{names[1]}/endpoint"))
+    if len(names) == 2 and (tell := _OF_A_MODEL.get(names[1])) and _is_model(installation, evidence, model):
+        return tell(_Asked(installation, evidence, key, model))
     if names == ["online_store"] and (installation.home.lake / team).is_dir():
-        return _online_store(_Asked(installation, state, key))
+        return _online_store(_Asked(installation, evidence, key))
     return table_chain(installation.lake, key) if installation.lake.digests(base_of(key)) else None
 
 
-def _is_model(installation: Installation, model: str) -> bool:
-    if newest_candidate_of(installation.ledger, model) is not None or installation.bundles.partitions(f"{model}/model"):
+def _is_model(installation: Installation, evidence: Evidence, model: str) -> bool:
+    if newest_candidate_of(evidence.ledger, model) is not None or installation.bundles.partitions(f"{model}/model"):
         return True
     return bool(installation.lake.digests(f"{model}/training_set"))
 
@@ -63,8 +62,8 @@ def _endpoint(asked: _Asked) -> Iterator[Link]:
     release = _of_endpoint(asked)
     if release is None:
         return
-    decision = asked.state.find_decision(release.approval.decision)
-    entry = None if decision is None else asked.installation.ledger.get(decision.candidate)
+    decision = asked.evidence.pointers.find_decision(release.approval.decision)
+    entry = None if decision is None else asked.evidence.by_id.get(decision.candidate)
     if entry is not None:
         yield from age_links(asked.installation, candidate_of(entry))
 
@@ -72,19 +71,19 @@ def _endpoint(asked: _Asked) -> Iterator[Link]:
 def _release(asked: _Asked) -> Iterator[Link]:
     release = _of_endpoint(asked)
     if release is not None:
-        yield from release_chain(asked.installation, asked.state, release)
+        yield from release_chain(asked.installation, asked.evidence, release)
         return
     yield Link(f"release of {asked.endpoint}", {}, None, "nothing was released there yet")
     decisions = _decisions(asked)
     if asked.endpoint in decisions:
-        yield from decision_chain(asked.installation, asked.state, decisions[asked.endpoint])
+        yield from decision_chain(asked.installation, asked.evidence, decisions[asked.endpoint])
     else:
         yield from _newest_candidate(asked)
 
 
 def _rehearsal(asked: _Asked) -> Iterator[Link]:
     release = _of_endpoint(asked)
-    found = newest_rehearsal(asked.installation.ledger, release.bundle, asked.endpoint) if release else None
+    found = newest_rehearsal(asked.evidence.ledger, release.bundle, asked.endpoint) if release else None
     if found is None:
         yield Link(f"rehearsal at {asked.endpoint}", {}, None, "what was released there was not rehearsed yet")
     else:
@@ -93,7 +92,7 @@ def _rehearsal(asked: _Asked) -> Iterator[Link]:
 
 
 def _rehearsal_link(asked: _Asked, identity: str, found: Rehearsal) -> Link:
-    entry = asked.installation.ledger.get(identity)
+    entry = asked.evidence.by_id.get(identity)
     facts = {
         "endpoint": found.endpoint,
         "release": found.release,
@@ -115,7 +114,7 @@ def _audit(asked: _Asked) -> Iterator[Link]:
 
 
 def _evaluation(asked: _Asked) -> Iterator[Link]:
-    ledger = asked.installation.ledger
+    ledger = asked.evidence.ledger
     read = ((row, evaluation_of(row)) for row in ledger.entries("evaluation"))
     known = [(row, found) for row, found in read if found and _model_of(asked, found.candidate) == asked.model]
     if not known:
@@ -128,8 +127,8 @@ def _evaluation(asked: _Asked) -> Iterator[Link]:
     told = "its row has the content that its hash names" if sound else "its row was changed after it was written"
     yield Link(f"evaluation {short(newest.id)}", facts, sound, told)
     for decision in _decisions(asked, found.bundle).values():
-        yield from decision_links(asked.installation, asked.state, decision)
-    entry = ledger.get(found.candidate)
+        yield from decision_links(asked.installation, asked.evidence, decision)
+    entry = asked.evidence.by_id.get(found.candidate)
     if entry is not None:
         yield from candidate_chain(asked.installation, candidate_of(entry))
 
@@ -143,7 +142,7 @@ def _model(asked: _Asked) -> Iterator[Link]:
     shown = {cutoff: bundles.pointed(f"{asked.key}/{cutoff}") for cutoff in cutoffs[:_SHOWN]}
     yield Link(f"bundles of {asked.key}", {"cutoffs": str(len(cutoffs)), **shown})
     newest = shown[cutoffs[0]]
-    entry = newest_candidate(asked.installation.ledger, newest, asked.model)
+    entry = newest_candidate(asked.evidence.ledger, newest, asked.model)
     if entry is None:
         yield from trained_chain(asked.installation, newest)
     else:
@@ -167,20 +166,20 @@ def _answers(asked: _Asked) -> Iterator[Link]:
     """A table of answers, and the release that gave the newest of them."""
     yield from table_chain(asked.installation.lake, asked.key)
     named = _newest_value(asked, asked.key, "release")
-    yield from _released(asked, named, [r for r in asked.state.all() if r.release == named])
+    yield from _released(asked, named, [r for r in asked.evidence.pointers.all() if r.release == named])
 
 
 def _drift(asked: _Asked) -> Iterator[Link]:
     sources = (f"{asked.model}/{name}" for name in ("batch_predictions", "prediction_log"))
     yield from table_chain(asked.installation.lake, asked.key, *sources)
     named = _newest_value(asked, asked.key, "bundle")
-    mine = (release for release in asked.state.all() if release.endpoint.startswith(f"{asked.model}/"))
+    mine = (release for release in asked.evidence.pointers.all() if release.endpoint.startswith(f"{asked.model}/"))
     yield from _released(asked, named, [release for release in mine if release.bundle == named])
 
 
 def _released(asked: _Asked, named: str | None, releases: list[Release]) -> Iterator[Link]:
     if releases:
-        yield from release_chain(asked.installation, asked.state, releases[-1])
+        yield from release_chain(asked.installation, asked.evidence, releases[-1])
     elif named is not None:
         yield Link(f"release of {short(named)}", {}, False, f"{asked.key} names {named}, which was never released")
 
@@ -201,35 +200,30 @@ def _online_store(asked: _Asked) -> Iterator[Link]:
     yield from table_chain(asked.installation.lake, *views)
 
 
-def _ledger(installation: Installation) -> Iterator[Link]:
-    found = watch_ledger(installation)
-    yield Link("ledger", {"rows": str(installation.ledger.head().sequence)}, found.good, found.message)
-
-
 def _of_endpoint(asked: _Asked) -> Release | None:
     """What the endpoint should run, else the last that was released to it."""
-    past = asked.state.releases(asked.endpoint)
-    return asked.state.desired(asked.endpoint) or (past[-1] if past else None)
+    past = asked.evidence.pointers.releases(asked.endpoint)
+    return asked.evidence.pointers.desired(asked.endpoint) or (past[-1] if past else None)
 
 
 def _decisions(asked: _Asked, bundle: str | None = None) -> Mapping[str, str]:
     """The newest decision of each endpoint of the model, about `bundle` if that is given."""
     found = {}
-    for entry in asked.installation.ledger.entries("decision", bundle):
-        decision = asked.state.find_decision(entry.id)
+    for entry in asked.evidence.ledger.entries("decision", bundle):
+        decision = asked.evidence.pointers.find_decision(entry.id)
         if decision is not None and decision.endpoint.startswith(f"{asked.model}/"):
             found[decision.endpoint] = entry.id
     return found
 
 
 def _newest_candidate(asked: _Asked) -> Iterator[Link]:
-    entry = newest_candidate_of(asked.installation.ledger, asked.model)
+    entry = newest_candidate_of(asked.evidence.ledger, asked.model)
     if entry is not None:
         yield from candidate_chain(asked.installation, candidate_of(entry))
 
 
 def _model_of(asked: _Asked, candidate: str) -> str | None:
-    entry = asked.installation.ledger.get(candidate)
+    entry = asked.evidence.by_id.get(candidate)
     return None if entry is None else entry.inputs.get("model")
 
 

@@ -103,7 +103,9 @@ def _data_link(installation: Installation, candidate: Candidate, which: str) -> 
         rows = installation.lake.read(ref, candidate.key)
     except RoadbedError as error:
         return Link(which, facts, False, error.message)
-    return Link(which, {**facts, "rows": str(rows.height)}, True, "its rows give this digest again")
+    return Link(
+        which, {**facts, "rows": str(rows.height)}, True, "its rows give this digest again; its inputs are as noted"
+    )
 
 
 def _trained(installation: Installation, bundle: str) -> _Trained | None:

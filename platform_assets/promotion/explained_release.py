@@ -7,46 +7,47 @@ import msgspec
 from formats.errors import LedgerError, RoadbedError
 from formats.release import read_release
 from platform_assets.promotion.candidate import candidate_of
+from platform_assets.promotion.evidence import Evidence
 from platform_assets.promotion.explained_candidate import candidate_chain
 from platform_assets.promotion.explained_link import Link, instant, short
-from platform_assets.promotion.identity import load_identities
+from platform_assets.promotion.identity import Identities, load_identities
 from platform_assets.promotion.issue import document_of, release_path
 from platform_assets.promotion.keys import trusted_keys
-from platform_assets.promotion.pointers import Pointers
 from platform_assets.promotion.records import Decision, Release
 from platform_assets.promotion.remarks import signed_by_its_actor
 from platform_assets.promotion.spec import GateResult
 from platform_assets.promotion.statement import Given, Recorded
 from resources.installation import Installation
-from resources.ledger import Entry, Kind, authentic
+from resources.ledger import Entry
 
 
-def release_chain(installation: Installation, state: Pointers, release: Release) -> Iterator[Link]:
+def release_chain(installation: Installation, evidence: Evidence, release: Release) -> Iterator[Link]:
     """A release, its steps, its decision, what people said about it, and what it was built from."""
     yield release_link(installation, release)
-    yield _steps_link(state, release)
-    yield from decision_chain(installation, state, release.approval.decision)
+    yield _steps_link(evidence, release)
+    yield from decision_chain(installation, evidence, release.approval.decision)
 
 
-def decision_links(installation: Installation, state: Pointers, decision: str) -> Iterator[Link]:
+def decision_links(installation: Installation, evidence: Evidence, decision: str) -> Iterator[Link]:
     """A decision with its gates, and the people who spoke about the bundle there."""
-    found = state.find_decision(decision)
+    found = evidence.pointers.find_decision(decision)
     if found is None:
         gone = "the authority did not take it, or with a key that was revoked"
         yield Link(f"decision {short(decision)}", {}, False, gone)
         return
-    yield _decision_link(installation, decision, found)
-    for given in state.statements(found.bundle, found.endpoint):
-        yield _statement_link(installation, given, found)
+    yield _decision_link(evidence.by_id[decision], found)
+    identities = load_identities(installation.home)
+    for given in evidence.pointers.statements(found.bundle, found.endpoint):
+        yield _statement_link(evidence.by_id[given.entry], identities, given, found)
 
 
-def decision_chain(installation: Installation, state: Pointers, decision: str) -> Iterator[Link]:
+def decision_chain(installation: Installation, evidence: Evidence, decision: str) -> Iterator[Link]:
     """A decision, the people who spoke, and the candidate that it is about."""
-    yield from decision_links(installation, state, decision)
-    found = state.find_decision(decision)
+    yield from decision_links(installation, evidence, decision)
+    found = evidence.pointers.find_decision(decision)
     if found is None:
         return
-    entry = installation.ledger.get(found.candidate)
+    entry = evidence.by_id.get(found.candidate)
     if entry is None:
         yield Link(f"candidate {short(found.candidate)}", {}, False, "it is not in the ledger")
         return
@@ -102,14 +103,13 @@ def _gate_fact(result: GateResult) -> str:
     return f"{result.status}: {f'{told}; ' if told else ''}{result.message}"
 
 
-def _steps_link(state: Pointers, release: Release) -> Link:
-    life = state.life(release.release)
+def _steps_link(evidence: Evidence, release: Release) -> Link:
+    life = evidence.pointers.life(release.release)
     facts = {str(reached.state): f"{instant(reached.entry.at)} by {reached.entry.actor}" for reached in life}
     return Link(f"steps of release {short(release.release)}", facts, True, "each is signed by the authority")
 
 
-def _decision_link(installation: Installation, decision: str, found: Decision) -> Link:
-    entry = _authentic(installation, "decision", found.bundle, decision)
+def _decision_link(entry: Entry, found: Decision) -> Link:
     facts = {
         "asked by": entry.actor,
         "decided": instant(entry.at),
@@ -119,10 +119,10 @@ def _decision_link(installation: Installation, decision: str, found: Decision) -
         "because": "; ".join(found.reasons or found.missing) or "every gate that blocks is met",
         **gate_facts(found.results),
     }
-    return Link(f"decision {short(decision)}", facts, True, "signed by the authority")
+    return Link(f"decision {short(entry.id)}", facts, True, "signed by the authority")
 
 
-def _statement_link(installation: Installation, given: Given, decision: Decision) -> Link:
+def _statement_link(entry: Entry, identities: Identities, given: Given, decision: Decision) -> Link:
     said = given.statement
     counted = given.entry in {*decision.approvals, *(waived.statement for waived in decision.waived)}
     facts = {
@@ -134,18 +134,5 @@ def _statement_link(installation: Installation, given: Given, decision: Decision
         **({"gate": said.gate} if said.gate else {}),
         "counted": "yes" if counted else "no",
     }
-    entry = _authentic(installation, "statement", said.subject, given.entry)
-    verified, note = signed_by_its_actor(msgspec.convert(entry.body, Recorded), load_identities(installation.home))
+    verified, note = signed_by_its_actor(msgspec.convert(entry.body, Recorded), identities)
     return Link(f"{said.verb} by {said.actor}", facts, verified, note or "signed by the person and by the authority")
-
-
-def _authentic(installation: Installation, kind: Kind, subject: str, identity: str) -> Entry:
-    """The entry that the authority wrote, not one that somebody put before it under the same id."""
-    trusted = trusted_keys(installation.home)
-    named = (entry for entry in installation.ledger.entries(kind, subject) if entry.id == identity)
-    found = next((entry for entry in named if authentic(entry, trusted)), None)
-    if found is None:
-        raise LedgerError(
-            "ledger-corrupt", f"the {kind} {identity} is in the ledger no more", "run `roadbed ledger verify`"
-        )
-    return found

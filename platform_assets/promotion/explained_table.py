@@ -53,7 +53,8 @@ def _verified(lake: Lake, refs: list[TableRef]) -> tuple[bool | None, str]:
     unknown = [ref.partition for ref, key in keys.items() if key is None]
     if unknown:
         return None, f"which columns tell the rows of {', '.join(unknown)} apart was not kept with them"
-    return True, f"the {rows} rows of the {len(refs)} newest partitions give these digests again"
+    told = f"the {rows} rows of the {len(refs)} newest partitions give these digests again; what they were made of is as noted"
+    return True, told
 
 
 def _made_of(lake: Lake, table: str) -> list[str]:

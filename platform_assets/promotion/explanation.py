@@ -10,43 +10,57 @@ from formats.bundle import read_contract
 from formats.errors import DataError, RoadbedError
 from formats.prediction_log import PredictionRecord
 from platform_assets.monitoring.spool import all_segments, records_in
+from platform_assets.monitoring.watch import ledger_finding
 from platform_assets.promotion.candidate import candidate_of, newest_candidate, newest_candidate_of
 from platform_assets.promotion.case import open_model
+from platform_assets.promotion.evidence import Evidence, examined
 from platform_assets.promotion.explained_asset import asset_chain
 from platform_assets.promotion.explained_candidate import candidate_chain
-from platform_assets.promotion.explained_link import Link, instant
+from platform_assets.promotion.explained_link import Link, instant, short
 from platform_assets.promotion.explained_release import release_chain
-from platform_assets.promotion.live import pointers
-from platform_assets.promotion.pointers import Pointers
+from platform_assets.promotion.keys import trusted_keys
 from platform_assets.promotion.records import Release
 from resources.experiment_tracking import ExperimentTracking
 from resources.installation import Installation
 from resources.ledger import Entry
+from resources.ledger_places import anchor_stores
 from resources.model_registry import ModelRegistry, registered_name
 
 _TOLERANCE = 1e-5
+_UUID_LENGTH = 36
 _MARKS = ("stale", "missing", "degraded")
 _VERSION = re.compile(r"(?P<model>\w+/\w+)@(?P<version>\d+)")
 
 
-def explain(installation: Installation, subject: str, state: Pointers | None = None) -> tuple[Link, ...]:
+def explain(installation: Installation, subject: str, evidence: Evidence | None = None) -> tuple[Link, ...]:
     """The chain behind a prediction id, an asset's key, a model or one of its versions, or a bundle's or release's digest.
 
-    `state` are the pointers to tell it by, for those who have them; else they are read.
+    It is told by the rows of `evidence`, which is read if it is not given; the last link says whether those can be believed.
 
     Raises:
         DataError: nothing of that name is known.
     """
-    return tuple(_chain(installation, state or pointers(installation), subject))
+    found = evidence or _evidence(installation)
+    return (*_chain(installation, found, subject), _ledger_link(found))
 
 
-def _chain(installation: Installation, state: Pointers, subject: str) -> Iterator[Link]:
-    if (record := _prediction(installation, subject)) is not None:
+def _evidence(installation: Installation) -> Evidence:
+    home = installation.home
+    return examined(installation.ledger, trusted_keys(home), anchor_stores(home))
+
+
+def _ledger_link(evidence: Evidence) -> Link:
+    finding = ledger_finding(evidence.report)
+    return Link("ledger", {"proven rows": str(evidence.report.rows)}, finding.good, finding.message)
+
+
+def _chain(installation: Installation, evidence: Evidence, subject: str) -> Iterator[Link]:
+    if len(subject) == _UUID_LENGTH and (record := _prediction(installation, subject)) is not None:
         yield _prediction_link(installation, record)
-        yield from release_chain(installation, state, state.release(record.release))
+        yield from _released(installation, evidence, record)
     elif (found := _VERSION.fullmatch(subject)) is not None:
-        yield from _version_chain(installation, state, found["model"], found["version"])
-    elif (chain := _named(installation, state, subject) or asset_chain(installation, state, subject)) is not None:
+        yield from _version_chain(installation, evidence, found["model"], found["version"])
+    elif (chain := _named(installation, evidence, subject) or asset_chain(installation, evidence, subject)) is not None:
         yield from chain
     else:
         raise _unknown(subject)
@@ -60,17 +74,17 @@ def _unknown(subject: str) -> DataError:
     )
 
 
-def _named(installation: Installation, state: Pointers, subject: str) -> Iterator[Link] | None:
+def _named(installation: Installation, evidence: Evidence, subject: str) -> Iterator[Link] | None:
     """The chain behind a digest or a model."""
-    known = [release for release in state.all() if subject in {release.release, release.bundle, _model(release)}]
+    known = [r for r in evidence.pointers.all() if subject in {r.release, r.bundle, _model(r)}]
     if known:
-        return release_chain(installation, state, known[-1])
-    proposed = list(installation.ledger.entries("candidate", subject))
-    entry = proposed[-1] if proposed else newest_candidate_of(installation.ledger, subject)
+        return release_chain(installation, evidence, known[-1])
+    proposed = list(evidence.ledger.entries("candidate", subject))
+    entry = proposed[-1] if proposed else newest_candidate_of(evidence.ledger, subject)
     return None if entry is None else candidate_chain(installation, candidate_of(entry))
 
 
-def _version_chain(installation: Installation, state: Pointers, model: str, version: str) -> Iterator[Link]:
+def _version_chain(installation: Installation, evidence: Evidence, model: str, version: str) -> Iterator[Link]:
     """A version as MLflow counts them: a mirror, so the ledger has to know its bundle."""
     tracking = ExperimentTracking(folder=str(installation.home.root))
     # A client makes the tables of a store that has none; asking must not.
@@ -79,18 +93,18 @@ def _version_chain(installation: Installation, state: Pointers, model: str, vers
     if bundle is None:
         raise _unknown(f"{model}@{version}")
     facts = {"registered as": f"{registered_name(model)} version {version}", "bundle": bundle}
-    entry = newest_candidate(installation.ledger, bundle, model)
+    entry = newest_candidate(evidence.ledger, bundle, model)
     if entry is None:
         yield Link(f"version {model}@{version}", facts, False, f"the ledger knows no candidate {bundle} of {model}")
         return
     yield Link(f"version {model}@{version}", facts, True, f"the ledger knows this bundle as a candidate of {model}")
-    yield from _of_bundle(installation, state, model, entry)
+    yield from _of_bundle(installation, evidence, model, entry)
 
 
-def _of_bundle(installation: Installation, state: Pointers, model: str, entry: Entry) -> Iterator[Link]:
-    released = [r for r in state.all() if (r.bundle, _model(r)) == (entry.subject, model)]
+def _of_bundle(installation: Installation, evidence: Evidence, model: str, entry: Entry) -> Iterator[Link]:
+    released = [r for r in evidence.pointers.all() if (r.bundle, _model(r)) == (entry.subject, model)]
     if released:
-        return release_chain(installation, state, released[-1])
+        return release_chain(installation, evidence, released[-1])
     return candidate_chain(installation, candidate_of(entry))
 
 
@@ -105,8 +119,6 @@ def _prediction(installation: Installation, subject: str) -> PredictionRecord | 
         found = (r for r in records_in(all_segments(released.parent)) if r.prediction == subject)
         if (record := next(found, None)) is not None:
             return record
-    if len(subject) != 36:  # the length of a UUID
-        return None
     for log in installation.home.lake.glob("*/*/prediction_log"):
         table = log.relative_to(installation.home.lake).as_posix()
         rows = installation.lake.scan(table).filter(pl.col("prediction") == subject).collect()
@@ -148,6 +160,16 @@ def _prediction_link(installation: Installation, record: PredictionRecord) -> Li
         )
     same = abs(again - record.probability) <= _TOLERANCE
     return Link(f"prediction {record.prediction}", facts, same, f"the bundle answers these features with {again:.6f}")
+
+
+def _released(installation: Installation, evidence: Evidence, record: PredictionRecord) -> Iterator[Link]:
+    known = (r for r in evidence.pointers.all() if (r.release, r.bundle) == (record.release, record.bundle))
+    release = next(known, None)
+    if release is None:
+        told = f"the authority issued no release {record.release} of {short(record.bundle)}, or with a key that was revoked"
+        yield Link(f"release {short(record.release)}", {}, False, told)
+        return
+    yield from release_chain(installation, evidence, release)
 
 
 def _again(installation: Installation, record: PredictionRecord) -> float:

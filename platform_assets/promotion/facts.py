@@ -46,7 +46,7 @@ class SideFacts(NamedTuple):
 
 def side_of(evidence: Evidence, installation: Installation, found: Named) -> SideFacts:
     """The facts about what was named. Raises LedgerError if its candidate cannot be used."""
-    candidate, problems = found.candidate, list[str]()
+    candidate, problems = found.candidate, _undecided(found)
     by_section: dict[Section, Facts] = {
         "data": _data(installation, candidate, problems),
         "code": _code(candidate),
@@ -65,6 +65,13 @@ def side_of(evidence: Evidence, installation: Installation, found: Named) -> Sid
         problems=tuple(problems),
     )
     return SideFacts(side, by_section)
+
+
+def _undecided(found: Named) -> list[str]:
+    if found.release is None or found.decision is not None:
+        return []
+    gone = found.release.approval.decision[:19]
+    return [f"its decision {gone} does not count: it was signed with a key that was revoked"]
 
 
 def _read(problems: list[str], read: Callable[[], Facts]) -> Facts:
@@ -155,7 +162,7 @@ def _column(column: Column) -> str:
 def _results(evidence: Evidence, found: Named) -> tuple[GateResult, ...]:
     """The authority's for a release; for a bundle, those of its newest evaluation."""
     if found.release is not None:
-        return evidence.pointers.decision(found.release.approval.decision).results
+        return found.decision.results if found.decision else ()
     known = [e for e in evaluations(evidence.ledger, found.bundle) if e.candidate == found.proposed.id]
     return known[-1].results if known else ()
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from formats.errors import DataError, EndpointError
+from formats.errors import DataError, EndpointError, LedgerError
 from formats.lifecycle import State
 from platform_assets.promotion.candidate import candidate_of
 from platform_assets.promotion.evidence import Evidence
@@ -200,7 +200,13 @@ def _faults(release: Release, decision: Decision | None, proposed: Entry | None)
         yield f"its decision says {decision.verdict} about {decision.bundle[:19]} at {decision.endpoint}"
     if proposed is None:
         yield f"the candidate {decision.candidate[:19]} is not in the ledger"
-    elif (proposed.subject, candidate_of(proposed).cutoff) != (release.bundle, release.approval.cutoff):
+        return
+    try:
+        model = candidate_of(proposed)
+    except LedgerError as error:
+        yield error.message
+        return
+    if (model.bundle, model.cutoff) != (release.bundle, release.approval.cutoff):
         yield f"the candidate {decision.candidate[:19]} is another model than the one released"
 
 

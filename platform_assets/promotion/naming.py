@@ -6,7 +6,7 @@ from typing import NamedTuple
 from formats.errors import ReleaseError
 from platform_assets.promotion.candidate import Candidate, candidate_of
 from platform_assets.promotion.evidence import Evidence
-from platform_assets.promotion.records import Release
+from platform_assets.promotion.records import Decision, Release
 from resources.ledger import Entry
 
 # `sha256:` and twelve digits: what tables show.
@@ -14,11 +14,15 @@ _SHORTEST = 19
 
 
 class Named(NamedTuple):
-    """A bundle as someone named it: the release, if that was named, and the candidate that proposed the bundle."""
+    """A bundle as someone named it: the release, if that was named, and the candidate that proposed the bundle.
+
+    `decision` is the release's; None when nobody named a release, or the key that signed its decision was revoked.
+    """
 
     name: str
     bundle: str
     release: Release | None
+    decision: Decision | None
     proposed: Entry
 
     @property
@@ -31,11 +35,11 @@ def named(evidence: Evidence, name: str) -> Named:
     """The release or bundle that `name` means. Raises ReleaseError if there is none, or several."""
     release = _release(evidence, name)
     if release is not None:
-        decision = evidence.pointers.decision(release.approval.decision)
-        return Named(name, release.bundle, release, _proposed(evidence, decision.candidate))
-    rows = {row.subject: row for row in evidence.rows if row.kind == "candidate" and evidence.by_id[row.id] is row}
+        decision = evidence.pointers.find_decision(release.approval.decision)
+        return Named(name, release.bundle, release, decision, _proposed(evidence, release, decision))
+    rows = _candidates(evidence)
     bundle = only(rows, name, "release or bundle")
-    return Named(name, bundle, None, rows[bundle])
+    return Named(name, bundle, None, None, rows[bundle])
 
 
 def only(known: Iterable[str], name: str, what: str) -> str:
@@ -71,11 +75,17 @@ def _of_endpoint(evidence: Evidence, endpoint: str, number: str) -> Release:
     return release
 
 
-def _proposed(evidence: Evidence, candidate: str) -> Entry:
-    entry = evidence.by_id.get(candidate)
+def _candidates(evidence: Evidence) -> dict[str, Entry]:
+    """The newest candidate of each bundle; of rows with the same id the first."""
+    return {row.subject: row for row in evidence.rows if row.kind == "candidate" and evidence.by_id[row.id] is row}
+
+
+def _proposed(evidence: Evidence, release: Release, decision: Decision | None) -> Entry:
+    """The candidate that the decision is about; without a decision that counts, the newest of the same bundle."""
+    entry = evidence.by_id.get(decision.candidate) if decision else _candidates(evidence).get(release.bundle)
     if entry is None:
         raise ReleaseError(
-            "release-missing", f"the candidate {candidate} is not in the ledger", "run `roadbed ledger verify`"
+            "release-missing", f"the candidate of {release.bundle} is not in the ledger", "run `roadbed ledger verify`"
         )
     return entry
 

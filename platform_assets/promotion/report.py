@@ -53,7 +53,7 @@ def report_on(evidence: Evidence, installation: Installation, endpoint: str) -> 
         history=history,
         live=None if champion is None or tenure is None else list(_live(tenure, champion.approval.expires_at, now)),
         gates=decision.results if decision else (),
-        links=() if champion is None else explain(installation, champion.release, evidence.pointers),
+        links=() if champion is None else explain(installation, champion.release, evidence),
     )
 
 

@@ -59,9 +59,9 @@ def prediction_log_ingestion(owner: Owner, model: Model) -> tuple[Job, dg.Sensor
     def sensor(context: dg.SensorEvaluationContext, installation: Installation) -> dg.RunRequest | dg.SkipReason:
         archive_segments(owner, model, installation)
         segments = closed_segments(installation.home.endpoint(model.endpoint(owner.team)))
-        if not segments:
+        days = [owner.calendar.key_of(record.asked_at) for record in records_in(segments)]
+        if not days:
             return dg.SkipReason("no closed segment waits in the endpoint's spool")
-        day = min(owner.calendar.key_of(record.asked_at) for record in records_in(segments))
-        return request_once(context.instance, job.name, segments[-1].name, partition=day)
+        return request_once(context.instance, job.name, segments[-1].name, partition=min(days))
 
     return job, sensor

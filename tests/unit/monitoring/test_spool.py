@@ -16,7 +16,16 @@ from formats.failpoints import VARIABLE
 from formats.home import Home
 from formats.prediction_log import PredictionRecord, encode_record
 from formats.table_digest import table_digest
-from platform_assets.monitoring.spool import KEY, all_segments, closed_segments, log_frame, merged, records_in
+from platform_assets.monitoring.spool import (
+    KEY,
+    all_segments,
+    closed_segments,
+    drop,
+    log_frame,
+    merged,
+    records_in,
+    set_aside,
+)
 from resources.lake import DeltaLake
 from tests.support.processes import ROOT
 
@@ -87,6 +96,23 @@ def test_the_whole_records_of_all_segments_are_read_in_order(tmp_path: Path) -> 
     torn = encode_record(record(9))[:-3]
     paths = [segment(tmp_path, "1.log", [record(0), record(1)], torn), segment(tmp_path, "2.log", [record(2)])]
     assert [found.prediction for found in records_in(paths)] == ["p000", "p001", "p002"]
+
+
+def test_a_segment_that_is_closed_or_ingested_after_it_was_listed_is_no_fault(tmp_path: Path) -> None:
+    listed = [segment(tmp_path, "1.open", [record(0)]), segment(tmp_path, "2.log", [record(1)])]
+    listed[0].replace(listed[0].with_suffix(".log"))
+    listed[1].unlink()
+    assert [found.prediction for found in records_in(listed)] == ["p000"]
+    drop(listed[1])
+
+
+def test_what_cannot_be_read_of_a_segment_is_set_aside_and_never_deleted(tmp_path: Path) -> None:
+    whole, torn = segment(tmp_path, "1.log", [record(0)]), segment(tmp_path, "2.log", [record(1)], b"torn")
+    damaged = bytearray(torn.read_bytes())
+    drop(whole)
+    drop(torn)
+    assert (closed_segments(tmp_path), all_segments(tmp_path)) == ([], [])
+    assert [(path.name, path.read_bytes()) for path in set_aside(tmp_path)] == [("2.damaged", bytes(damaged))]
 
 
 def test_a_row_has_the_facts_and_the_contracts_columns() -> None:

@@ -89,7 +89,7 @@ def test_it_says_what_is_live_and_all_that_led_to_it(told: Story) -> None:
         "superseded by release 2",
         "rolled back by olga",
         "training set",
-        "its rows give this digest again",
+        "its rows give this digest again; its inputs are as noted",
         "its document is signed by the authority",
         "commit",
         "anchor.json",

@@ -6,6 +6,7 @@ import pytest
 
 from formats.signing import key_id
 from platform_assets.promotion.desk import Desk, rotate
+from platform_assets.promotion.difference import difference
 from platform_assets.promotion.evidence import Evidence, evidence_of
 from platform_assets.promotion.explanation import explain
 from platform_assets.promotion.history import history_of
@@ -97,6 +98,9 @@ def test_the_chain_of_a_release_whose_decision_was_revoked(tmp_path: Path) -> No
     go_live(story, issued.release, issued.bundle)
     revoke_key(story.home, first)
     links = explain(installation_at(story.home), ENDPOINT)
-    told = [("release", True), ("steps", True), ("decision", False)]
+    told = [("release", True), ("steps", True), ("decision", False), ("ledger", False)]
     assert [(link.what.split()[0], link.verified) for link in links] == told
     assert "revoked" in links[2].note
+    found = difference(evidence_of(story.home), installation_at(story.home), ENDPOINT, ENDPOINT)
+    assert not found.verified
+    assert all("key that was revoked" in side.problems[0] for side in (found.a, found.b))
