@@ -9,6 +9,7 @@ import polars as pl
 
 from formats.bundle import read_contract
 from formats.contract import ServingContract
+from formats.errors import ReleaseError
 from platform_assets.endpoints.replay import Replayed, replay
 from platform_assets.materialized import Materialized
 from platform_assets.ownership import FRESHNESS, Owner
@@ -18,6 +19,7 @@ from platform_assets.promotion.records import Release
 from platform_assets.promotion.rehearsal import REHEARSAL, Rehearsal, record_rehearsal
 from platform_assets.team import Model
 from resources.installation import Installation
+from resources.lake import Lake
 
 CHECK = "answers_as_it_should"
 
@@ -75,18 +77,26 @@ def _rehearsal(release: Release, source: str, requests: int, found: Replayed) ->
 
 def _requests(installation: Installation, model: str, release: Release) -> tuple[str, list[bytes]]:
     """Where requests come from, and their bodies: those that people sent last, or else the questions of the hold-out."""
-    log = f"{model}/prediction_log"
-    if installation.lake.digests(log):
-        newest = installation.lake.scan(log).sort("asked_at", "prediction").tail(_REQUESTS).select("request").collect()
-        return "the prediction log", [str(body).encode() for body in newest["request"]]
+    if asked := _asked(installation.lake, f"{model}/prediction_log"):
+        return "the prediction log", asked
     entry = newest_candidate(installation.ledger, release.bundle, model)
-    if entry is None:  # a release of a bundle that nobody proposed cannot be
-        raise AssertionError(release.bundle)
+    if entry is None:
+        raise ReleaseError(
+            "release-missing", f"no candidate of {release.bundle} is in the ledger", "run `roadbed ledger verify`"
+        )
     held = candidate_of(entry).evaluation_set
     rows = installation.lake.scan(held.table, [held.partition]).collect()
     chosen = rows.gather_every(max(1, rows.height // _REQUESTS)).head(_REQUESTS)
     contract = read_contract(installation.bundles.open(release.bundle))
     return "the evaluation set", _bodies(chosen, contract)
+
+
+def _asked(lake: Lake, log: str) -> list[bytes]:
+    """The newest requests in the prediction log; none where nobody has asked yet."""
+    if not lake.digests(log):
+        return []
+    newest = lake.scan(log).sort("asked_at", "prediction").tail(_REQUESTS).select("request").collect()
+    return [str(body).encode() for body in newest["request"]]
 
 
 def _bodies(rows: pl.DataFrame, contract: ServingContract) -> list[bytes]:
@@ -104,7 +114,7 @@ def _check(key: dg.AssetKey, rehearsal: Rehearsal) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=CHECK,
-        passed=rehearsal.errors == 0,
+        passed=rehearsal.requests > 0 and rehearsal.errors == 0,
         description=f"{told}. {rehearsal.first_error}".strip(),
         metadata=metadata,
     )

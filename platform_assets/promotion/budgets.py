@@ -110,6 +110,8 @@ def rehearsed(case: Recorded, gate: Rehearsed) -> GateResult:
     if found is None:
         return result(gate, "failed", f"the bundle was not rehearsed in {gate.environment}")
     told = f"{found.errors} of {found.requests} requests ({found.source}) failed at {found.endpoint}"
+    if not found.requests:
+        return result(gate, "failed", f"nothing was asked in the rehearsal at {found.endpoint}")
     if found.errors > gate.errors:
         return bounded(gate, found.errors, gate.errors, f"{told}; first: {found.first_error}", most=True)
     if found.p99_ms > gate.p99_ms:

@@ -88,9 +88,15 @@ def _edges(installation: Installation, candidate: Candidate, now: datetime) -> I
 
 def newest_note(lake: Lake, table: str) -> TableNote | None:
     """What was noted about the newest partition of `table` that has a note; None if none has one."""
+    found = _newest_noted(lake, table)
+    return None if found is None else found[1]
+
+
+def _newest_noted(lake: Lake, table: str) -> tuple[TableRef, TableNote] | None:
+    """The newest partition with rows, and what was noted about it: an empty one has nothing that could be noted."""
     digests = lake.digests(table)
     refs = (TableRef(table, partition, digests[partition]) for partition in sorted(digests, reverse=True))
-    return next((note for ref in refs if (note := _note(lake, ref)) is not None), None)
+    return next(((ref, note) for ref in refs if (note := _note(lake, ref)) is not None), None)
 
 
 def _newest(note: TableNote | None) -> datetime | None:
@@ -126,20 +132,26 @@ def _online(installation: Installation, view: View, table: str | None, now: date
     target = f"{view.name.split('/')[0]}/online_store"
     if table is None:
         return _unknown(view.name, target, "the training set does not say which table holds the view")
-    note = newest_note(installation.lake, table)
-    if note is None:
+    noted = _newest_noted(installation.lake, table)
+    if noted is None:
         return _unknown(table, target, "nothing was noted about the newest rows of the view")
+    ref, note = noted
     try:
-        newest = _newest_online(installation, view, table)
+        newest = _newest_online(installation, view, ref)
     except RoadbedError as error:
         return _unknown(table, target, error.message)
     return _made(table, target, newest, note.newest, now, timedelta(seconds=view.time_to_live))
 
 
-def _newest_online(installation: Installation, view: View, table: str) -> datetime | None:
-    """The newest event time that the store holds for the entities of the view's newest day."""
-    last = max(installation.lake.digests(table))
-    keys = installation.lake.scan(table, [last]).select(pl.col(view.keys).cast(pl.String)).unique().collect().rows()
+def _newest_online(installation: Installation, view: View, newest: TableRef) -> datetime | None:
+    """The newest event time that the store holds for the entities of the view's newest day with rows."""
+    keys = (
+        installation.lake.scan(newest.table, [newest.partition])
+        .select(pl.col(view.keys).cast(pl.String))
+        .unique()
+        .collect()
+        .rows()
+    )
     stored = installation.online_store.get([entity_key(view.name, key) for key in keys])
     checksum = columns_checksum(view.packed)
     times = [unpack_row(row, checksum).event_time for row in stored if row is not None]

@@ -50,10 +50,11 @@ def test_a_good_rehearsal_is_attested(tmp_path: Path) -> None:
     ("rehearsal", "told"),
     [
         (None, "was not rehearsed in staging"),
+        (changed(requests=0), "nothing was asked"),
         (changed(errors=2, first_error="status 500"), "first: status 500"),
         (changed(p99_ms=101.0), "p99 is 101.0 ms; at most 100.0"),
     ],
-    ids=["none", "errors", "late"],
+    ids=["none", "unasked", "errors", "late"],
 )
 def test_what_a_rehearsal_refuses(tmp_path: Path, rehearsal: Rehearsal | None, told: str) -> None:
     found = judged(tmp_path, rehearsal)

@@ -107,7 +107,10 @@ def test_rows_about_the_future_leave_nothing_behind_it(place: Place) -> None:
 def test_an_empty_day_does_not_hide_the_one_before(place: Place) -> None:
     place.write(VIEW, NOW - DAY, (RAW,), "2013-05-08")
     place.write(VIEW, None, (RAW,), "2013-05-09")
-    assert place.edges()[RAW, VIEW].age == 86400
+    place.put(NOW - DAY)
+    edges = place.edges()
+    assert edges[RAW, VIEW].age == 86400
+    assert edges[VIEW, STORE].age == 86400, "the store is asked about the entities of the newest day with rows"
 
 
 def test_what_is_not_known_is_said(place: Place) -> None:
