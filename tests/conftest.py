@@ -6,11 +6,16 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from formats.home import VARIABLE, Home
 from resources.server_process import PORTS_VARIABLE
 
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
+
+# How long an example takes says how busy the machine is, and nothing about the property.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 _PREFIXES = ("ROADBED_", "DAGSTER_", "MLFLOW_")
 _PORTS_A_WORKER = 400

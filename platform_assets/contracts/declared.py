@@ -52,9 +52,20 @@ def _check_schema(contract: "Contract") -> None:
                 f"does not say whether there is a column {name}",
                 "name each column; one that may lack values has nullable=True",
             )
+    _check_verdicts(contract)
     if found:
         hint = "give what the contract judges as it is to be stored; `outcomes` says what becomes of bad rows"
         _refuse(contract, f"asks pandera to alter what it judges: {', '.join(found)}", hint)
+
+
+def _check_verdicts(contract: "Contract") -> None:
+    judged = {"the table": contract.pandera.checks, **{name: c.checks for name, c in contract.columns.items()}}
+    warning = [
+        f"{check.name} of {where}" for where, checks in judged.items() for check in checks if check.raise_warning
+    ]
+    if warning:
+        hint = "leave raise_warning out; `outcomes` says what becomes of bad rows"
+        _refuse(contract, f"has checks that let bad rows by with a warning: {', '.join(warning)}", hint)
 
 
 def _require_known(contract: "Contract", what: str, names: Iterable[str], known: Iterable[str]) -> None:

@@ -96,7 +96,7 @@ def _nulls(name: str, column: pa.Column) -> Iterator[pl.Expr]:
 
 
 def _violation(check: pa.Check, name: str | None) -> pl.Expr:
-    if check.element_wise or check.raise_warning or check.groupby is not None:
+    if check.element_wise or check.groupby is not None:
         raise _NotCompilableError
     frame = _Remembering()
     try:

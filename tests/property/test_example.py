@@ -57,7 +57,7 @@ def models(draw: st.DrawFn) -> type[pa.DataFrameModel]:
     return type("Drawn", (pa.DataFrameModel,), {"__annotations__": annotations, **namespace})
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(models(), st.integers(0, 2**32 - 1))
 def test_an_example_keeps_its_contract(model: type[pa.DataFrameModel], seed: int) -> None:
     contract = Contract(model, ("key",))

@@ -5,7 +5,7 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from formats.signing import new_private_key
@@ -33,7 +33,7 @@ COLUMNS = (
 
 kinds = st.sampled_from(["candidate", "evaluation", "decision", "release", "bar", "lift"])
 appends = st.lists(st.tuples(kinds, st.integers(0, 5)), min_size=1, max_size=12)
-relaxed = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+relaxed = settings(max_examples=30)
 
 
 @relaxed

@@ -23,7 +23,7 @@ from platform_assets.contracts.rules import RowRule
 from platform_assets.contracts.spec import Contract
 from platform_assets.contracts.validation import Verdict, validate
 
-SETTINGS = settings(max_examples=150, deadline=None)
+SETTINGS = settings(max_examples=150)
 PART = pl.col("listed").fill_null("none")
 ODD = [float("nan"), float("inf"), -float("inf"), -0.0, 0.0, 1.0, 2.5, 1e308, None]
 

@@ -118,7 +118,7 @@ TIES = [Row("JFK", 1, 3, 3, 1), Row("JFK", 1, 4, 3, 2, 0), Row("JFK", 1, 3, 3, 5
 EVERY_HOUR = [Question("JFK", 1, hour) for hour in range(12)]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(spines, histories, ages)
 @example(EVERY_HOUR, LATE_CORRECTION, Ages())
 @example(EVERY_HOUR, LATE_CORRECTION, Ages(as_of=4))
@@ -132,7 +132,7 @@ def test_each_question_gets_what_was_known_then(spine: list[Question], rows: lis
     assert found.select("value", "note").rows() == [oracle(question, rows, ages) for question in spine]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(spines, histories, histories, ages)
 def test_by_buckets_it_is_the_same_frame(spine: list[Question], one: list[Row], other: list[Row], ages: Ages) -> None:
     rows = (history(one, ages), history(other, Ages(3), ("other", "else")))
@@ -141,7 +141,7 @@ def test_by_buckets_it_is_the_same_frame(spine: list[Question], one: list[Row], 
 
 
 @pytest.mark.parametrize("known", ["known", "event"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(spines, histories, ages)
 def test_rows_that_are_stored_in_order_give_the_same(
     known: str, spine: list[Question], rows: list[Row], ages: Ages
@@ -152,7 +152,7 @@ def test_rows_that_are_stored_in_order_give_the_same(
     assert ordered.equals(joined(point_in_time_join, spine, unsorted, as_of=ages.as_of))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(spines, histories, histories)
 def test_one_row_for_each_question_in_its_order_and_nothing_else(
     spine: list[Question], one: list[Row], other: list[Row]
@@ -166,7 +166,7 @@ def test_one_row_for_each_question_in_its_order_and_nothing_else(
     assert found.select("other", "else").rows() == expected
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(spines, histories, st.data())
 def test_the_order_in_which_rows_are_stored_does_not_count(
     spine: list[Question], rows: list[Row], data: st.DataObject
@@ -176,7 +176,7 @@ def test_the_order_in_which_rows_are_stored_does_not_count(
     assert found.equals(joined(point_in_time_join, spine, history(rows)))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(spines, histories, st.integers(0, 12))
 def test_as_of_an_instant_is_the_join_without_what_became_known_later(
     spine: list[Question], rows: list[Row], now: int
@@ -199,7 +199,7 @@ wide = st.lists(far, min_size=2, max_size=4, unique=True).flatmap(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(wide, st.sampled_from([timedelta(microseconds=1), timedelta(days=365_000)]))
 def test_keys_of_any_size_are_told_apart_and_times_to_the_microsecond(
     drawn: tuple[list[tuple[int, datetime]], list[tuple[int, datetime, datetime]]], live: timedelta

@@ -7,7 +7,7 @@ from polars.testing.parametric import column, dataframes
 
 from formats.table_digest import table_digest
 
-SETTINGS = settings(max_examples=40, deadline=None)
+SETTINGS = settings(max_examples=40)
 DTYPES = [
     pl.Boolean,
     pl.Int8,

@@ -197,7 +197,7 @@ CORRECTED = [
 
 
 @pytest.mark.parametrize("by", ["known", "event"])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(histories)
 @example(CORRECTED)
 def test_each_tick_has_what_a_loop_over_the_known_rows_gives(by: Literal["known", "event"], rows: list[Fact]) -> None:
@@ -215,7 +215,7 @@ def test_each_tick_has_what_a_loop_over_the_known_rows_gives(by: Literal["known"
 
 
 @pytest.mark.parametrize("by", ["known", "event"])
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(histories, st.integers(0, 9))
 def test_parts_alone_equal_the_range_bit_for_bit(by: Literal["known", "event"], rows: list[Fact], cut: int) -> None:
     of = view(by)

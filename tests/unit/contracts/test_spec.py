@@ -123,6 +123,7 @@ def altered(field: Any = None, kind: Any = float, **config: Any) -> type[pa.Data
         (altered(strict="filter"), "strict='filter'"),
         (altered(pa.Field(coerce=True)), "coerce of wind"),
         (altered(pa.Field(default=0.0)), "default of wind"),
+        (altered(pa.Field(ge=0, raise_warning=True)), "of wind"),
         (altered(pa.Field(alias="wind_.+", regex=True)), "whether there is a column wind_"),
         (altered(kind=Optional[float]), "whether there is a column wind"),  # noqa: UP045 pandera knows no other form
     ],

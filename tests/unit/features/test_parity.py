@@ -179,7 +179,7 @@ readings = st.tuples(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(readings, min_size=1, max_size=30, unique_by=lambda row: (row[0], row[1], row[5], row[6])),
     hours,

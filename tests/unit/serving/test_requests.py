@@ -115,7 +115,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(json_values | st.fixed_dictionaries({"rows": st.lists(json_values, max_size=4)}))
 def test_any_json_is_decoded_or_refused(value: object) -> None:
     status, batch = attempt(json.dumps(value).encode())
@@ -123,7 +123,7 @@ def test_any_json_is_decoded_or_refused(value: object) -> None:
     assert batch is None or np.isfinite(batch.numeric[~np.isnan(batch.numeric)]).all()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_decoded_or_refused(body: bytes) -> None:
     with pytest.raises(Refusal):

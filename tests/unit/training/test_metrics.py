@@ -14,7 +14,7 @@ from platform_assets.training.spec import TrainingData
 LEVELS = st.sampled_from([0.0, 0.1, 0.1001, 0.25, 0.5, 0.75, 0.9, 1.0])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.booleans(), LEVELS), min_size=1, max_size=50))
 def test_figures_equal_scikit_learns_with_ties(rows: list[tuple[bool, float]]) -> None:
     label = np.array([1.0, 0.0, *(float(late) for late, _ in rows)], np.float32)
