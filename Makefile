@@ -42,7 +42,8 @@ lint: environment ## style, types, imports, the generated workspace
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	PYTHONPATH=$(TEAMS) .venv/bin/lint-imports
+	MYPYPATH=$(TEAMS) .venv/bin/mypy $(addprefix -p ,$(notdir $(wildcard team_projects/*)))
+	.venv/bin/lint-imports
 	.venv/bin/python -m platform_assets.cli.workspace --check
 
 lock: environment ## compile requirements.lock again
