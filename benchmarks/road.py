@@ -127,7 +127,7 @@ def bare_functions() -> float:
     start, cutoff, end = (instant.astimezone(UTC) for instant in instants)
     tables = {table.name: table.read(start, end).collect().lazy() for table in TEAM.raw_tables if table.read}
     tables |= {view.name: view.compute(tables, start, end).collect().lazy() for view in TEAM.views}
-    training, holdout = labelled(dataset, tables, start, cutoff), labelled(dataset, tables, cutoff, end)
+    training, holdout = (labelled(dataset, tables, *window).frame for window in ((start, cutoff), (cutoff, end)))
     contract = learned_contract(dataset.contract(TEAM.name, DEPARTURE_DELAY.name), training)
     early, late = split_tail(training, dataset.spine.prediction_time, timedelta(days=14))
     DEPARTURE_DELAY.trainer.fit(*(training_data(DEPARTURE_DELAY, contract, part) for part in (early, late)))

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from platform_assets.contracts.outcomes import DefaultValue, LastGood
     from platform_assets.contracts.rules import RowRule
     from platform_assets.contracts.spec import Contract
-    from platform_assets.datasets.spec import Label, Spine, TrainingSet
+    from platform_assets.datasets.spec import Spine, TrainingSet
     from platform_assets.features.aggregations import Count, Distinct, Last, Max, Mean, Min, Rate, Sum
+    from platform_assets.features.labels import LabelView
     from platform_assets.features.sources import FileSource, PostgresSource
     from platform_assets.features.spec import Entity, FeatureView, RawTable, Source, Tables
     from platform_assets.features.windowed import WindowedView
@@ -54,8 +55,9 @@ _HOMES = {
     "platform_assets.contracts.outcomes": ("DefaultValue", "LastGood"),
     "platform_assets.contracts.rules": ("RowRule",),
     "platform_assets.contracts.spec": ("Contract",),
-    "platform_assets.datasets.spec": ("Label", "Spine", "TrainingSet"),
+    "platform_assets.datasets.spec": ("Spine", "TrainingSet"),
     "platform_assets.features.aggregations": ("Count", "Distinct", "Last", "Max", "Mean", "Min", "Rate", "Sum"),
+    "platform_assets.features.labels": ("LabelView",),
     "platform_assets.features.sources": ("FileSource", "PostgresSource"),
     "platform_assets.features.spec": ("Entity", "FeatureView", "RawTable", "Source", "Tables"),
     "platform_assets.features.windowed": ("WindowedView",),
@@ -108,7 +110,7 @@ __all__ = [
     "FeatureView",
     "FileSource",
     "FrameworkParity",
-    "Label",
+    "LabelView",
     "Last",
     "LastGood",
     "LatencyBudget",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 
 import polars as pl
@@ -11,6 +11,7 @@ from formats.contract import Column, ServingContract
 from formats.errors import DeclarationError
 from platform_assets.contracts.projections import serving_column
 from platform_assets.contracts.spec import Contract
+from platform_assets.features.labels import LabelView
 from platform_assets.features.spec import FeatureView, RawTable, Tables
 
 
@@ -45,23 +46,11 @@ class Spine:
 
 
 @dataclass(frozen=True)
-class Label:
-    """The answer: `column` of `table`, joined on the spine's key, once it is known.
-
-    `delay` is how long after the prediction time every answer is known: later questions wait for the next window.
-    """
-
-    table: RawTable
-    column: str
-    delay: timedelta
-
-
-@dataclass(frozen=True)
 class TrainingSet:
     """Spine + views + label, over the `history_months` up to a cutoff, judged on the month after it."""
 
     spine: Spine
-    label: Label
+    label: LabelView
     views: tuple[FeatureView, ...]
     history_months: int = 12
 
@@ -75,10 +64,7 @@ class TrainingSet:
                 "rename them in the view that is younger",
             )
         self._check_columns("the spine's contract", self.spine.contract, "the request", self.spine.request)
-        self._check_columns(
-            "the spine's contract", self.spine.contract, "the label's key", self.label.table.contract.key
-        )
-        self._check_columns("the label's table", self.label.table.contract, "the label", (self.label.column,))
+        self._check_columns("the spine's contract", self.spine.contract, "the label's key", self.label.keys)
         for view in self.views:
             self._check_columns(
                 "the spine's contract", self.spine.contract, f"view {view.name}'s key", view.entity.keys

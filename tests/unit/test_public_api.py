@@ -28,7 +28,7 @@ FROZEN = [
     "FeatureView",
     "FileSource",
     "FrameworkParity",
-    "Label",
+    "LabelView",
     "Last",
     "LastGood",
     "LatencyBudget",

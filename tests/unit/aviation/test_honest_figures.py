@@ -40,7 +40,7 @@ def tables() -> Tables:
 
 def _rows(tables: Tables, window: tuple[datetime, datetime]) -> pl.DataFrame:
     start, end = (instant.astimezone(UTC) for instant in window)
-    return labelled(DEPARTURES, tables, start, end)
+    return labelled(DEPARTURES, tables, start, end).frame
 
 
 def _judged(root: Path, tables: Tables, cutoff: str) -> Judgement:
