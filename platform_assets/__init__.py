@@ -13,7 +13,17 @@ if TYPE_CHECKING:
     from platform_assets.contracts.outcomes import DefaultValue, LastGood
     from platform_assets.contracts.rules import RowRule
     from platform_assets.contracts.spec import Contract
+    from platform_assets.datasets.cleaning import Clean, Deduplicate
+    from platform_assets.datasets.sampling import Augment, ClassWeights, Oversample, Undersample
     from platform_assets.datasets.spec import Spine, TrainingSet
+    from platform_assets.datasets.splits import (
+        GroupedSplit,
+        KFold,
+        RandomSplit,
+        StratifiedSplit,
+        TimeSplit,
+        WalkForward,
+    )
     from platform_assets.features.aggregations import Count, Distinct, Last, Max, Mean, Min, Rate, Sum
     from platform_assets.features.labels import LabelView
     from platform_assets.features.sources import FileSource, PostgresSource
@@ -55,7 +65,17 @@ _HOMES = {
     "platform_assets.contracts.outcomes": ("DefaultValue", "LastGood"),
     "platform_assets.contracts.rules": ("RowRule",),
     "platform_assets.contracts.spec": ("Contract",),
+    "platform_assets.datasets.cleaning": ("Clean", "Deduplicate"),
+    "platform_assets.datasets.sampling": ("Augment", "ClassWeights", "Oversample", "Undersample"),
     "platform_assets.datasets.spec": ("Spine", "TrainingSet"),
+    "platform_assets.datasets.splits": (
+        "GroupedSplit",
+        "KFold",
+        "RandomSplit",
+        "StratifiedSplit",
+        "TimeSplit",
+        "WalkForward",
+    ),
     "platform_assets.features.aggregations": ("Count", "Distinct", "Last", "Max", "Mean", "Min", "Rate", "Sum"),
     "platform_assets.features.labels": ("LabelView",),
     "platform_assets.features.sources": ("FileSource", "PostgresSource"),
@@ -93,14 +113,18 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Augment",
     "BetterThanBaseline",
     "BetterThanChampion",
     "Calendar",
     "Calibration",
     "Card",
     "CardComplete",
+    "ClassWeights",
+    "Clean",
     "Contract",
     "Count",
+    "Deduplicate",
     "DefaultValue",
     "DependenciesScanned",
     "Deterministic",
@@ -110,6 +134,8 @@ __all__ = [
     "FeatureView",
     "FileSource",
     "FrameworkParity",
+    "GroupedSplit",
+    "KFold",
     "LabelView",
     "Last",
     "LastGood",
@@ -122,8 +148,10 @@ __all__ = [
     "Min",
     "Model",
     "NoLeakage",
+    "Oversample",
     "PostgresSource",
     "ProvenanceComplete",
+    "RandomSplit",
     "Rate",
     "RawTable",
     "RetrainingRule",
@@ -135,14 +163,18 @@ __all__ = [
     "SliceGap",
     "Source",
     "Spine",
+    "StratifiedSplit",
     "Sum",
     "Tables",
     "Team",
     "TeamMeasured",
     "Ticks",
+    "TimeSplit",
     "TorchTrainer",
     "TrainingData",
     "TrainingSet",
+    "Undersample",
+    "WalkForward",
     "WindowedView",
     "WorstSlice",
     "example",

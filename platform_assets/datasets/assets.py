@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 import polars as pl
@@ -12,9 +12,11 @@ from formats.canonical import digest_of
 from formats.errors import DeclarationError
 from io_managers.table import table_name
 from platform_assets.calendar import Calendar
-from platform_assets.contracts.assets import column_schema
+from platform_assets.contracts.assets import column_schema, markdown_table
 from platform_assets.contracts.spec import Contract
 from platform_assets.datasets.build import labelled
+from platform_assets.datasets.cleaning import cleaned
+from platform_assets.datasets.parts import parts_table
 from platform_assets.datasets.spec import TrainingSet
 from platform_assets.features.spec import FeatureView, Tables
 from platform_assets.materialized import Materialized
@@ -22,6 +24,8 @@ from platform_assets.ownership import FRESHNESS, Owner
 from platform_assets.tables import column_deps, described
 from resources.installation import Installation
 from resources.lake import Part, TableRef
+
+TRAINING_SET: Final = "training_set"
 
 
 class DatasetConfig(dg.Config):
@@ -62,7 +66,7 @@ def training_set_asset(owner: Owner, model: str, dataset: TrainingSet) -> dg.Ass
     mapping = dg.TimeWindowPartitionMapping(
         start_offset=-dataset.history_months, allow_nonexistent_upstream_partitions=True
     )
-    return _dataset_asset(owner, model, "training_set", dataset, description, mapping, windows)
+    return _dataset_asset(owner, model, TRAINING_SET, dataset, description, mapping, windows)
 
 
 def evaluation_set_asset(owner: Owner, model: str, dataset: TrainingSet) -> dg.AssetsDefinition:
@@ -86,7 +90,7 @@ def _dataset_asset(  # each argument is one facet of the catalog's entry
     mapping: dg.TimeWindowPartitionMapping,
     windows: Callable[[str], tuple[datetime, datetime]],
 ) -> dg.AssetsDefinition:
-    key = dg.AssetKey([owner.team, model, stop])
+    key, trains = dg.AssetKey([owner.team, model, stop]), stop == TRAINING_SET
 
     def build(
         context: dg.AssetExecutionContext, config: DatasetConfig, installation: Installation, **tables: pl.LazyFrame
@@ -95,16 +99,20 @@ def _dataset_asset(  # each argument is one facet of the catalog's entry
         as_of, what = config.instant, f"{key.to_user_string()}[{context.partition_key}]"
         owner.calendar.require_arrived(what, max(end, as_of or end), installation.clock.now())
         found = labelled(dataset, _with_later_answers(installation, owner, dataset, tables, as_of), start, end, as_of)
-        part = Part.of(found.frame, dataset.key)
+        rows, left_out = cleaned(found.frame, dataset.cleaning if trains else (), dataset.roles)
+        part = Part.of(rows, dataset.key)
         sources = inputs(installation, owner, dataset, max(end, as_of or end))
         views = {view.qualified(owner.team): f"{owner.team}/{view.name}" for view in dataset.views}
         note = {"inputs": sources, "views": views, "as_of": (as_of or end).isoformat()}
         installation.lake.note(TableRef(table_name(key), context.partition_key, part.digest), note)
         facts = {"as of": (as_of or end).isoformat(), "corrected answers": found.corrected}
+        facts |= {f"left out: {name}": count for name, count in left_out.items()}
+        if trains:
+            facts["parts"] = dg.MetadataValue.md(markdown_table(parts_table(dataset, rows)))
         return described(
             context,
             {context.partition_key: part},
-            {**facts, **_facts(owner, dataset, found.frame, start, end), "inputs": dg.MetadataValue.json(sources)},
+            {**facts, **_facts(owner, dataset, rows, start, end), "inputs": dg.MetadataValue.json(sources)},
         )
 
     tables = table_names(dataset)

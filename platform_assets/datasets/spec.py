@@ -1,7 +1,7 @@
 """What a team declares about a dataset: which questions were asked when, what was known then, what came of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
@@ -11,6 +11,9 @@ from formats.contract import Column, ServingContract
 from formats.errors import DeclarationError
 from platform_assets.contracts.projections import serving_column
 from platform_assets.contracts.spec import Contract
+from platform_assets.datasets.cleaning import Cleaning
+from platform_assets.datasets.sampling import Sampling
+from platform_assets.datasets.splits import Roles, Split, TimeSplit
 from platform_assets.features.labels import LabelView
 from platform_assets.features.spec import FeatureView, RawTable, Tables
 
@@ -47,12 +50,19 @@ class Spine:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Spine + views + label, over the `history_months` up to a cutoff, judged on the month after it."""
+    """Spine + views + label, over the `history_months` up to a cutoff, judged on the month after it.
+
+    `cleaning` leaves rows out before the set is stored. `split` says what of it validates while a model is trained, and `sampling`
+    what is done to the part that is learnt from. The rows that a model is judged on are never touched.
+    """
 
     spine: Spine
     label: LabelView
     views: tuple[FeatureView, ...]
     history_months: int = 12
+    cleaning: tuple[Cleaning, ...] = ()
+    split: Split = field(default_factory=TimeSplit)
+    sampling: tuple[Sampling, ...] = ()
 
     def __post_init__(self) -> None:
         names = [*self.spine.contract.columns, self.label.column, *(f for view in self.views for f in view.features)]
@@ -65,6 +75,16 @@ class TrainingSet:
             )
         self._check_columns("the spine's contract", self.spine.contract, "the request", self.spine.request)
         self._check_columns("the spine's contract", self.spine.contract, "the label's key", self.label.keys)
+        held = {*names}
+        named = {
+            "the split": (*self.split.by, *self.split.strata),
+            "cleaning": tuple(name for rule in self.cleaning for name in rule.by),
+        }
+        for what, columns in named.items():
+            if absent := sorted({*columns} - held):
+                raise DeclarationError(
+                    "declaration-invalid", f"{what} goes by {absent}, which no row has", f"use some of {sorted(held)}"
+                )
         for view in self.views:
             self._check_columns(
                 "the spine's contract", self.spine.contract, f"view {view.name}'s key", view.entity.keys
@@ -84,6 +104,11 @@ class TrainingSet:
     def key(self) -> tuple[str, ...]:
         """The columns that tell the rows apart."""
         return self.spine.contract.row_key
+
+    @property
+    def roles(self) -> Roles:
+        """What splits, samples and checks must know of the columns."""
+        return Roles(self.key, self.spine.prediction_time, self.label.column)
 
     def contract(self, team: str, model: str) -> ServingContract:
         """The request contract of a model that is trained on this: derived, never written twice."""
