@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     )
     from platform_assets.team import Model, Team
     from platform_assets.training.spec import TorchTrainer, TrainingData
+    from platform_assets.training.transforms import Impute, OneHot, Scale, SelectBest
 
 _HOMES = {
     "platform_assets.calendar": ("Calendar",),
@@ -109,6 +110,7 @@ _HOMES = {
     ),
     "platform_assets.team": ("Model", "Team"),
     "platform_assets.training.spec": ("TorchTrainer", "TrainingData"),
+    "platform_assets.training.transforms": ("Impute", "OneHot", "Scale", "SelectBest"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -135,6 +137,7 @@ __all__ = [
     "FileSource",
     "FrameworkParity",
     "GroupedSplit",
+    "Impute",
     "KFold",
     "LabelView",
     "Last",
@@ -148,6 +151,7 @@ __all__ = [
     "Min",
     "Model",
     "NoLeakage",
+    "OneHot",
     "Oversample",
     "PostgresSource",
     "ProvenanceComplete",
@@ -157,6 +161,8 @@ __all__ = [
     "RetrainingRule",
     "Robust",
     "RowRule",
+    "Scale",
+    "SelectBest",
     "ServingSkew",
     "SignatureEqualsContract",
     "SizeBudget",

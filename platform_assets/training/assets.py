@@ -136,6 +136,7 @@ def _train(
         parity_max_difference=float(difference.max()),
         parity_rows=sample.height,
         curves={name: tuple(map(float, values)) for name, values in trained.curves.items()},
+        inputs=trained.inputs,
         folds=tuple({name: float(value) for name, value in fold.items()} for fold in measures),
         mlflow_run=run.id,
     )
@@ -207,6 +208,7 @@ def _result(
             "largest difference between ONNX and torch": record.parity_max_difference,
             "loss curves": dg.MetadataValue.md(curves_plot(record.curves)),
             "folds": dg.MetadataValue.md(markdown_table(pl.DataFrame(list(record.folds)).with_row_index("fold", 1))),
+            "numbers that reach the network": ", ".join(record.inputs) or "as they come",
             "mlflow run": record.mlflow_run or "none",
         },
     )

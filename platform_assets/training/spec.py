@@ -8,6 +8,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from platform_assets.training.transforms import Transform
+
 if TYPE_CHECKING:
     import torch
 
@@ -89,7 +91,7 @@ class TrainedModel:
     """A trained model: the graph that is served, and the framework's own prediction to hold it against.
 
     `predict` takes a frame with the feature columns and gives float32 [N]. `curves` has one value an epoch,
-    and `best` those of the epoch that was kept.
+    and `best` those of the epoch that was kept. `inputs` are the names of the numbers that reach the network.
     """
 
     onnx: bytes
@@ -97,6 +99,7 @@ class TrainedModel:
     curves: Mapping[str, Sequence[float]]
     parameters: Mapping[str, object]
     best: Mapping[str, float] = field(default_factory=dict)
+    inputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,10 +111,13 @@ class TorchTrainer:
     log loss on the validation part has not fallen for `patience` epochs. With `refit` a new module is then trained on both
     parts, for the number of epochs that was best, so that the latest examples are learnt from too; without, the best
     epoch is kept.
+    `transforms` are fitted on what is learnt from, one after the other, and become part of the graph: `build` gets the examples as
+    they make them, and the module the numbers that they give.
     `threads` is part of the declaration because the bytes of the result depend on it.
     """
 
     build: "Callable[[TrainingData], torch.nn.Module]"
+    transforms: tuple[Transform, ...] = ()
     refit: bool = True
     epochs: int = 4
     batch_size: int = 512

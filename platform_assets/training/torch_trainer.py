@@ -13,6 +13,7 @@ import polars as pl
 from platform_assets.training.metrics import log_loss, roc_auc
 from platform_assets.training.onnx_export import export_onnx
 from platform_assets.training.spec import Epoch, Floats, TorchTrainer, TrainedModel, TrainingData
+from platform_assets.training.transforms import behind, fit_transforms
 
 if TYPE_CHECKING:
     import torch
@@ -32,23 +33,32 @@ def fit_torch(
 ) -> TrainedModel:
     """Build, train with early stopping, and export. See `TorchTrainer`."""
     with _reproducible(trainer.seed, trainer.threads):
-        module = trainer.build(training)
+        module, inputs = _built(trainer, training)
         curves = _train(trainer, module, training, validation, on_epoch)
         if trainer.refit:
             examples = training.followed_by(validation) if everything is None else everything
-            module = _refitted(trainer, examples, _best_epoch(curves) + 1)
+            module, inputs = _refitted(trainer, examples, _best_epoch(curves) + 1)
         onnx = export_onnx(module, len(training.numeric), list(training.categorical.values()))
 
     def predict(frame: pl.DataFrame) -> Floats:
         return _score(module, training, frame)
 
-    return TrainedModel(onnx, predict, curves, _parameters(trainer, training, validation, curves), _best(curves))
+    parameters = _parameters(trainer, training, validation, curves)
+    return TrainedModel(onnx, predict, curves, parameters, _best(curves), inputs)
 
 
 def measure_torch(trainer: TorchTrainer, training: TrainingData, validation: TrainingData) -> dict[str, float]:
     """Build, train with early stopping, and return what was measured at the best epoch. See `TorchTrainer`."""
     with _reproducible(trainer.seed, trainer.threads):
-        return _best(_train(trainer, trainer.build(training), training, validation, None))
+        return _best(_train(trainer, _built(trainer, training)[0], training, validation, None))
+
+
+def _built(trainer: TorchTrainer, examples: TrainingData) -> tuple["torch.nn.Module", tuple[str, ...]]:
+    """The untrained module behind the transformations, fitted on `examples`, and the names of the numbers that reach it."""
+    if not trainer.transforms:
+        return trainer.build(examples), examples.numeric
+    prepared, steps = fit_transforms(trainer.transforms, examples)
+    return behind(steps, trainer.build(prepared)), prepared.numeric
 
 
 def _train(
@@ -76,14 +86,16 @@ def _train(
     return curves
 
 
-def _refitted(trainer: TorchTrainer, everything: TrainingData, epochs: int) -> "torch.nn.Module":
+def _refitted(
+    trainer: TorchTrainer, everything: TrainingData, epochs: int
+) -> tuple["torch.nn.Module", tuple[str, ...]]:
     """Train a new module on all examples, for as many epochs as were best."""
     import torch
 
     torch.manual_seed(trainer.seed)
-    module = trainer.build(everything)
+    module, inputs = _built(trainer, everything)
     deque(_epochs(replace(trainer, epochs=epochs), module, everything), maxlen=0)
-    return module.eval()
+    return module.eval(), inputs
 
 
 def _epochs(trainer: TorchTrainer, module: "torch.nn.Module", training: TrainingData) -> Iterator[float]:
