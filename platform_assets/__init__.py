@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from platform_assets.contracts.spec import Contract
     from platform_assets.datasets.cleaning import Clean, Deduplicate
     from platform_assets.datasets.sampling import Augment, ClassWeights, Oversample, Undersample
-    from platform_assets.datasets.spec import Spine, TrainingSet
+    from platform_assets.datasets.spec import LeakageBounds, Spine, TrainingSet
     from platform_assets.datasets.splits import (
         GroupedSplit,
         KFold,
@@ -68,7 +68,7 @@ _HOMES = {
     "platform_assets.contracts.spec": ("Contract",),
     "platform_assets.datasets.cleaning": ("Clean", "Deduplicate"),
     "platform_assets.datasets.sampling": ("Augment", "ClassWeights", "Oversample", "Undersample"),
-    "platform_assets.datasets.spec": ("Spine", "TrainingSet"),
+    "platform_assets.datasets.spec": ("LeakageBounds", "Spine", "TrainingSet"),
     "platform_assets.datasets.splits": (
         "GroupedSplit",
         "KFold",
@@ -143,6 +143,7 @@ __all__ = [
     "Last",
     "LastGood",
     "LatencyBudget",
+    "LeakageBounds",
     "Max",
     "Mean",
     "MemoryBudget",

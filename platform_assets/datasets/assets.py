@@ -16,14 +16,15 @@ from platform_assets.contracts.assets import column_schema, markdown_table
 from platform_assets.contracts.spec import Contract
 from platform_assets.datasets.build import labelled
 from platform_assets.datasets.cleaning import cleaned
+from platform_assets.datasets.leakage_checks import Days, TrainingRows, leakage_results, leakage_specs
 from platform_assets.datasets.parts import parts_table
 from platform_assets.datasets.spec import TrainingSet
-from platform_assets.features.spec import FeatureView, Tables
+from platform_assets.features.spec import FeatureView, RawTable, Tables
 from platform_assets.materialized import Materialized
 from platform_assets.ownership import FRESHNESS, Owner
 from platform_assets.tables import column_deps, described
 from resources.installation import Installation
-from resources.lake import Part, TableRef
+from resources.lake import WHOLE, Part, TableRef
 
 TRAINING_SET: Final = "training_set"
 
@@ -109,10 +110,12 @@ def _dataset_asset(  # each argument is one facet of the catalog's entry
         facts |= {f"left out: {name}": count for name, count in left_out.items()}
         if trains:
             facts["parts"] = dg.MetadataValue.md(markdown_table(parts_table(dataset, rows)))
+        checked = TrainingRows(owner, dataset, rows, tables, _days(installation, owner))
         return described(
             context,
             {context.partition_key: part},
             {**facts, **_facts(owner, dataset, rows, start, end), "inputs": dg.MetadataValue.json(sources)},
+            leakage_results(key, checked) if trains else (),
         )
 
     tables = table_names(dataset)
@@ -126,6 +129,7 @@ def _dataset_asset(  # each argument is one facet of the catalog's entry
         kinds={"polars", "deltalake"},
         metadata={"dagster/column_schema": dataset_schema(dataset)},
         partitions_def=owner.calendar.monthly,
+        check_specs=leakage_specs(key) if trains else [],
         freshness_policy=FRESHNESS,
         io_manager_key="tables",
         dagster_type=dg.Any,
@@ -144,6 +148,19 @@ def _with_later_answers(
     begun = set(owner.calendar.daily.get_partition_keys(current_time=as_of + timedelta(days=1)))
     days = sorted(begun.intersection(installation.lake.digests(name)))
     return {**tables, table.name: installation.lake.scan(name, days)}
+
+
+def _days(installation: Installation, owner: Owner) -> Days:
+    """How the checks read days of a table that are not among the run's partitions."""
+
+    def read(table: RawTable | FeatureView, days: list[str]) -> pl.LazyFrame | None:
+        name = f"{owner.team}/{table.name}"
+        held = installation.lake.digests(name)
+        wanted = [WHOLE] if isinstance(table, RawTable) and not table.daily else days
+        found = [day for day in wanted if day in held]
+        return installation.lake.scan(name, found) if found else None
+
+    return read
 
 
 def training_window(calendar: Calendar, dataset: TrainingSet, key: str) -> tuple[datetime, datetime]:

@@ -49,6 +49,21 @@ class Spine:
 
 
 @dataclass(frozen=True)
+class LeakageBounds:
+    """What the checks of a training set call suspicious.
+
+    One input alone may not rank two answers with an AUC above `maximum_auc`, or tell more than `maximum_information` (a share of
+    the entropy) of an answer with more values. At most a share of `maximum_repeats` of the rows that validate may repeat one that
+    was learnt from, and no value of the columns `apart` (the split's groups, if none are named) may be in two parts.
+    """
+
+    maximum_auc: float = 0.95
+    maximum_information: float = 0.9
+    maximum_repeats: float = 0.01
+    apart: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class TrainingSet:
     """Spine + views + label, over the `history_months` up to a cutoff, judged on the month after it.
 
@@ -63,6 +78,7 @@ class TrainingSet:
     cleaning: tuple[Cleaning, ...] = ()
     split: Split = field(default_factory=TimeSplit)
     sampling: tuple[Sampling, ...] = ()
+    leakage: LeakageBounds = field(default_factory=LeakageBounds)
 
     def __post_init__(self) -> None:
         names = [*self.spine.contract.columns, self.label.column, *(f for view in self.views for f in view.features)]
@@ -78,6 +94,7 @@ class TrainingSet:
         held = {*names}
         named = {
             "the split": (*self.split.by, *self.split.strata),
+            "leakage": self.leakage.apart,
             "cleaning": tuple(name for rule in self.cleaning for name in rule.by),
         }
         for what, columns in named.items():
@@ -104,6 +121,11 @@ class TrainingSet:
     def key(self) -> tuple[str, ...]:
         """The columns that tell the rows apart."""
         return self.spine.contract.row_key
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What the model is given of a row: what a request brings, and what is looked up."""
+        return (*self.spine.request, *(name for view in self.views for name in view.features))
 
     @property
     def roles(self) -> Roles:

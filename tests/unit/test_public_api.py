@@ -39,6 +39,7 @@ FROZEN = [
     "Last",
     "LastGood",
     "LatencyBudget",
+    "LeakageBounds",
     "Max",
     "Mean",
     "MemoryBudget",
