@@ -7,7 +7,7 @@ import dataclasses
 import os
 import time
 from contextlib import redirect_stderr
-from datetime import UTC, date, timedelta
+from datetime import UTC, date
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,13 @@ from platform_assets.calendar import Calendar
 from platform_assets.code_location import team_definitions
 from platform_assets.contracts.spec import Contract
 from platform_assets.datasets.build import labelled
+from platform_assets.datasets.parts import examples
 from platform_assets.features.assets import raw_table_assets
 from platform_assets.features.spec import RawTable
 from platform_assets.ownership import Owner
-from platform_assets.training.assets import learned_contract, training_data
+from platform_assets.training.assets import learned_contract
 from platform_assets.training.baselines import gradient_boosting
-from platform_assets.training.spec import split_tail
+from platform_assets.training.folds import train_folds, training_data
 from resources.installation import Installation
 
 STEPS = 20
@@ -134,10 +135,9 @@ def bare_functions() -> float:
     start, cutoff, end = (instant.astimezone(UTC) for instant in instants)
     tables = {table.name: table.read(start, end).collect().lazy() for table in TEAM.raw_tables if table.read}
     tables |= {view.name: view.compute(tables, start, end).collect().lazy() for view in TEAM.views}
-    training, holdout = labelled(dataset, tables, start, cutoff), labelled(dataset, tables, cutoff, end)
+    training, holdout = (labelled(dataset, tables, *window).frame for window in ((start, cutoff), (cutoff, end)))
     contract = learned_contract(dataset.contract(TEAM.name, DEPARTURE_DELAY.name), training)
-    early, late = split_tail(training, dataset.spine.prediction_time, timedelta(days=14))
-    DEPARTURE_DELAY.trainer.fit(*(training_data(DEPARTURE_DELAY, contract, part) for part in (early, late)))
+    train_folds(DEPARTURE_DELAY, contract, examples(dataset, training))
     gradient_boosting(*(training_data(DEPARTURE_DELAY, contract, part) for part in (training, holdout)))
     return time.perf_counter() - began
 

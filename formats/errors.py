@@ -31,6 +31,7 @@ ErrorCode = Literal[
     "data-not-arrived",
     "source-unavailable",
     "data-conflict",
+    "split-empty",
     "feature-missing",
     "online-store-unavailable",
     "online-store-refused",

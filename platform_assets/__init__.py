@@ -13,8 +13,19 @@ if TYPE_CHECKING:
     from platform_assets.contracts.outcomes import DefaultValue, LastGood
     from platform_assets.contracts.rules import RowRule
     from platform_assets.contracts.spec import Contract
-    from platform_assets.datasets.spec import Label, Spine, TrainingSet
+    from platform_assets.datasets.cleaning import Clean, Deduplicate
+    from platform_assets.datasets.sampling import Augment, ClassWeights, Oversample, Undersample
+    from platform_assets.datasets.spec import LeakageBounds, Spine, TrainingSet
+    from platform_assets.datasets.splits import (
+        GroupedSplit,
+        KFold,
+        RandomSplit,
+        StratifiedSplit,
+        TimeSplit,
+        WalkForward,
+    )
     from platform_assets.features.aggregations import Count, Distinct, Last, Max, Mean, Min, Rate, Sum
+    from platform_assets.features.labels import LabelView
     from platform_assets.features.sources import FileSource, PostgresSource
     from platform_assets.features.spec import Entity, FeatureView, RawTable, Source, Tables
     from platform_assets.features.windowed import WindowedView
@@ -46,6 +57,7 @@ if TYPE_CHECKING:
     )
     from platform_assets.team import Model, Team
     from platform_assets.training.spec import TorchTrainer, TrainingData
+    from platform_assets.training.transforms import Impute, OneHot, Scale, SelectBest
 
 _HOMES = {
     "platform_assets.calendar": ("Calendar",),
@@ -54,8 +66,19 @@ _HOMES = {
     "platform_assets.contracts.outcomes": ("DefaultValue", "LastGood"),
     "platform_assets.contracts.rules": ("RowRule",),
     "platform_assets.contracts.spec": ("Contract",),
-    "platform_assets.datasets.spec": ("Label", "Spine", "TrainingSet"),
+    "platform_assets.datasets.cleaning": ("Clean", "Deduplicate"),
+    "platform_assets.datasets.sampling": ("Augment", "ClassWeights", "Oversample", "Undersample"),
+    "platform_assets.datasets.spec": ("LeakageBounds", "Spine", "TrainingSet"),
+    "platform_assets.datasets.splits": (
+        "GroupedSplit",
+        "KFold",
+        "RandomSplit",
+        "StratifiedSplit",
+        "TimeSplit",
+        "WalkForward",
+    ),
     "platform_assets.features.aggregations": ("Count", "Distinct", "Last", "Max", "Mean", "Min", "Rate", "Sum"),
+    "platform_assets.features.labels": ("LabelView",),
     "platform_assets.features.sources": ("FileSource", "PostgresSource"),
     "platform_assets.features.spec": ("Entity", "FeatureView", "RawTable", "Source", "Tables"),
     "platform_assets.features.windowed": ("WindowedView",),
@@ -87,18 +110,23 @@ _HOMES = {
     ),
     "platform_assets.team": ("Model", "Team"),
     "platform_assets.training.spec": ("TorchTrainer", "TrainingData"),
+    "platform_assets.training.transforms": ("Impute", "OneHot", "Scale", "SelectBest"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Augment",
     "BetterThanBaseline",
     "BetterThanChampion",
     "Calendar",
     "Calibration",
     "Card",
     "CardComplete",
+    "ClassWeights",
+    "Clean",
     "Contract",
     "Count",
+    "Deduplicate",
     "DefaultValue",
     "DependenciesScanned",
     "Deterministic",
@@ -108,10 +136,14 @@ __all__ = [
     "FeatureView",
     "FileSource",
     "FrameworkParity",
-    "Label",
+    "GroupedSplit",
+    "Impute",
+    "KFold",
+    "LabelView",
     "Last",
     "LastGood",
     "LatencyBudget",
+    "LeakageBounds",
     "Max",
     "Mean",
     "MemoryBudget",
@@ -120,27 +152,36 @@ __all__ = [
     "Min",
     "Model",
     "NoLeakage",
+    "OneHot",
+    "Oversample",
     "PostgresSource",
     "ProvenanceComplete",
+    "RandomSplit",
     "Rate",
     "RawTable",
     "RetrainingRule",
     "Robust",
     "RowRule",
+    "Scale",
+    "SelectBest",
     "ServingSkew",
     "SignatureEqualsContract",
     "SizeBudget",
     "SliceGap",
     "Source",
     "Spine",
+    "StratifiedSplit",
     "Sum",
     "Tables",
     "Team",
     "TeamMeasured",
     "Ticks",
+    "TimeSplit",
     "TorchTrainer",
     "TrainingData",
     "TrainingSet",
+    "Undersample",
+    "WalkForward",
     "WindowedView",
     "WorstSlice",
     "example",

@@ -1,26 +1,58 @@
 """Training and evaluation sets as assets, partitioned by training cutoff: month `2013-03-01` is trained on up to its END."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 import polars as pl
 
 from formats.canonical import digest_of
+from formats.errors import DeclarationError
 from io_managers.table import table_name
 from platform_assets.calendar import Calendar
-from platform_assets.contracts.assets import column_schema
+from platform_assets.contracts.assets import column_schema, markdown_table
 from platform_assets.contracts.spec import Contract
 from platform_assets.datasets.build import labelled
+from platform_assets.datasets.cleaning import cleaned
+from platform_assets.datasets.leakage_checks import Days, TrainingRows, leakage_results, leakage_specs
+from platform_assets.datasets.parts import parts_table
 from platform_assets.datasets.spec import TrainingSet
-from platform_assets.features.spec import FeatureView
+from platform_assets.features.spec import FeatureView, RawTable, Tables
 from platform_assets.materialized import Materialized
 from platform_assets.ownership import FRESHNESS, Owner
 from platform_assets.tables import column_deps, described
 from resources.installation import Installation
-from resources.lake import Part, TableRef
+from resources.lake import WHOLE, Part, TableRef
+
+TRAINING_SET: Final = "training_set"
+
+
+class DatasetConfig(dg.Config):
+    """`as_of`, in ISO 8601 with an offset: build the set as it was known at that instant, instead of at the cutoff.
+
+    Before the cutoff, what became known later does not exist; after it, answers that were corrected since count.
+    """
+
+    as_of: str | None = None
+
+    @property
+    def instant(self) -> datetime | None:
+        """`as_of` in UTC. Raises DeclarationError if it is no instant."""
+        if self.as_of is None:
+            return None
+        try:
+            found = datetime.fromisoformat(self.as_of)
+        except ValueError:
+            found = datetime.min  # noqa: DTZ901 - told apart by its missing offset below
+        if found.tzinfo is None:
+            raise DeclarationError(
+                "declaration-invalid",
+                f"as_of is {self.as_of!r}, which is no instant with an offset",
+                "give one as 2013-04-01T05:00:00+00:00",
+            )
+        return found.astimezone(UTC)
 
 
 def training_set_asset(owner: Owner, model: str, dataset: TrainingSet) -> dg.AssetsDefinition:
@@ -35,7 +67,7 @@ def training_set_asset(owner: Owner, model: str, dataset: TrainingSet) -> dg.Ass
     mapping = dg.TimeWindowPartitionMapping(
         start_offset=-dataset.history_months, allow_nonexistent_upstream_partitions=True
     )
-    return _dataset_asset(owner, model, "training_set", dataset, description, mapping, windows)
+    return _dataset_asset(owner, model, TRAINING_SET, dataset, description, mapping, windows)
 
 
 def evaluation_set_asset(owner: Owner, model: str, dataset: TrainingSet) -> dg.AssetsDefinition:
@@ -59,22 +91,31 @@ def _dataset_asset(  # each argument is one facet of the catalog's entry
     mapping: dg.TimeWindowPartitionMapping,
     windows: Callable[[str], tuple[datetime, datetime]],
 ) -> dg.AssetsDefinition:
-    key = dg.AssetKey([owner.team, model, stop])
+    key, trains = dg.AssetKey([owner.team, model, stop]), stop == TRAINING_SET
 
-    def build(context: dg.AssetExecutionContext, installation: Installation, **tables: pl.LazyFrame) -> Materialized:
+    def build(
+        context: dg.AssetExecutionContext, config: DatasetConfig, installation: Installation, **tables: pl.LazyFrame
+    ) -> Materialized:
         start, end = (instant.astimezone(UTC) for instant in windows(context.partition_key))
-        what = f"{key.to_user_string()}[{context.partition_key}]"
-        owner.calendar.require_arrived(what, end, installation.clock.now())
-        frame = labelled(dataset, tables, start, end)
-        part = Part.of(frame, dataset.key)
-        sources = inputs(installation, owner, dataset, end)
+        as_of, what = config.instant, f"{key.to_user_string()}[{context.partition_key}]"
+        owner.calendar.require_arrived(what, max(end, as_of or end), installation.clock.now())
+        found = labelled(dataset, _with_later_answers(installation, owner, dataset, tables, as_of), start, end, as_of)
+        rows, left_out = cleaned(found.frame, dataset.cleaning if trains else (), dataset.roles)
+        part = Part.of(rows, dataset.key)
+        sources = inputs(installation, owner, dataset, max(end, as_of or end))
         views = {view.qualified(owner.team): f"{owner.team}/{view.name}" for view in dataset.views}
-        note = {"inputs": sources, "views": views}
+        note = {"inputs": sources, "views": views, "as_of": (as_of or end).isoformat()}
         installation.lake.note(TableRef(table_name(key), context.partition_key, part.digest), note)
+        facts = {"as of": (as_of or end).isoformat(), "corrected answers": found.corrected}
+        facts |= {f"left out: {name}": count for name, count in left_out.items()}
+        if trains:
+            facts["parts"] = dg.MetadataValue.md(markdown_table(parts_table(dataset, rows)))
+        checked = TrainingRows(owner, dataset, rows, tables, _days(installation, owner))
         return described(
             context,
             {context.partition_key: part},
-            {**_facts(owner, dataset, frame, start, end), "inputs": dg.MetadataValue.json(sources)},
+            {**facts, **_facts(owner, dataset, rows, start, end), "inputs": dg.MetadataValue.json(sources)},
+            leakage_results(key, checked) if trains else (),
         )
 
     tables = table_names(dataset)
@@ -88,11 +129,38 @@ def _dataset_asset(  # each argument is one facet of the catalog's entry
         kinds={"polars", "deltalake"},
         metadata={"dagster/column_schema": dataset_schema(dataset)},
         partitions_def=owner.calendar.monthly,
+        check_specs=leakage_specs(key) if trains else [],
         freshness_policy=FRESHNESS,
         io_manager_key="tables",
         dagster_type=dg.Any,
         pool="training",
     )(build)
+
+
+def _with_later_answers(
+    installation: Installation, owner: Owner, dataset: TrainingSet, tables: Tables, as_of: datetime | None
+) -> Tables:
+    """The tables of the run, and of the answers all days up to `as_of`: the partitions that a run loads end with its window."""
+    table = dataset.label.table
+    if as_of is None or not table.daily:
+        return tables
+    name = f"{owner.team}/{table.name}"
+    begun = set(owner.calendar.daily.get_partition_keys(current_time=as_of + timedelta(days=1)))
+    days = sorted(begun.intersection(installation.lake.digests(name)))
+    return {**tables, table.name: installation.lake.scan(name, days)}
+
+
+def _days(installation: Installation, owner: Owner) -> Days:
+    """How the checks read days of a table that are not among the run's partitions."""
+
+    def read(table: RawTable | FeatureView, days: list[str]) -> pl.LazyFrame | None:
+        name = f"{owner.team}/{table.name}"
+        held = installation.lake.digests(name)
+        wanted = [WHOLE] if isinstance(table, RawTable) and not table.daily else days
+        found = [day for day in wanted if day in held]
+        return installation.lake.scan(name, found) if found else None
+
+    return read
 
 
 def training_window(calendar: Calendar, dataset: TrainingSet, key: str) -> tuple[datetime, datetime]:

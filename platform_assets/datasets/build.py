@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import NamedTuple
 
 import polars as pl
 
 from formats.errors import DataError
 from platform_assets.contracts.spec import Contract
-from platform_assets.datasets.spec import Label, Spine, TrainingSet
+from platform_assets.datasets.spec import Spine, TrainingSet
 from platform_assets.features.joining import joined
+from platform_assets.features.labels import FIRST_ANSWER, LabelView
 from platform_assets.features.spec import FeatureView, Tables
 
 
@@ -31,21 +33,30 @@ def features_as_known(
         return rows.collect()
 
 
+class Labelled(NamedTuple):
+    """A dataset's rows, and how many of their answers were another one before."""
+
+    frame: pl.DataFrame
+    corrected: int
+
+
 def labelled(
     dataset: TrainingSet, tables: Tables, start: datetime, end: datetime, as_of: datetime | None = None
-) -> pl.DataFrame:
-    """The questions of [start, end - delay) with features and answer.
+) -> Labelled:
+    """The questions of [start, end) whose answer is due at `as_of`, with features and the answer as known then.
 
-    With `as_of`, the dataset as it would have been built at that instant: what became known later, corrections of features and
-    answers among it, does not exist.
+    Without `as_of` it is `end`, the cutoff. An earlier one gives the dataset as it would have been built at that instant: what
+    became known later, corrections of features and answers among it, does not exist. A later one brings the answers of the last
+    questions, and what was corrected after the cutoff.
 
     Raises:
         DataError: an answer is missing although its delay has passed, or the window has no questions.
     """
-    known_by = end if as_of is None else min(end, as_of)
-    until = known_by - dataset.label.delay
+    known_by = end if as_of is None else as_of
+    until = min(end, known_by - dataset.label.delay)
     features = features_as_known(dataset.spine, dataset.views, tables, start, until, as_of)
-    frame = _with_label(features.lazy(), dataset.label, tables, known_by).collect()
+    rows = _with_label(features.lazy(), dataset.label, tables, known_by).collect()
+    frame = rows.drop(FIRST_ANSWER)
     unanswered = frame[dataset.label.column].null_count()
     if unanswered or frame.is_empty():
         raise DataError(
@@ -54,7 +65,8 @@ def labelled(
             f"in {dataset.label.table.name} by {known_by.isoformat()}",
             "materialize the missing days of that table, or declare a longer label delay",
         )
-    return frame
+    corrected = rows.select((pl.col(dataset.label.column).ne_missing(pl.col(FIRST_ANSWER))).sum()).item()
+    return Labelled(frame, corrected)
 
 
 def _known_by(tables: Tables, contracts: Mapping[str, Contract], as_of: datetime | None) -> Tables:
@@ -65,11 +77,6 @@ def _known_by(tables: Tables, contracts: Mapping[str, Contract], as_of: datetime
     return {**tables, **{name: tables[name].filter(pl.col(time) <= as_of) for name, time in times.items()}}
 
 
-def _with_label(features: pl.LazyFrame, label: Label, tables: Tables, known_by: datetime) -> pl.LazyFrame:
-    contract = label.table.contract
-    answers = tables[label.table.name].filter(pl.col(str(contract.known_time)) <= known_by)
-    times = [str(time) for time in (contract.known_time, contract.event_time) if time]
-    latest = answers.sort(times).unique(list(contract.key), keep="last", maintain_order=True)
-    return features.join(
-        latest.select(*contract.key, label.column), on=list(contract.key), how="left", maintain_order="left"
-    )
+def _with_label(features: pl.LazyFrame, label: LabelView, tables: Tables, known_by: datetime) -> pl.LazyFrame:
+    answers = label.known(tables[label.table.name], known_by)
+    return features.join(answers, on=list(label.keys), how="left", maintain_order="left")

@@ -1,8 +1,8 @@
 """What a team declares about a dataset: which questions were asked when, what was known then, what came of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 
 import polars as pl
@@ -11,6 +11,10 @@ from formats.contract import Column, ServingContract
 from formats.errors import DeclarationError
 from platform_assets.contracts.projections import serving_column
 from platform_assets.contracts.spec import Contract
+from platform_assets.datasets.cleaning import Cleaning
+from platform_assets.datasets.sampling import Sampling
+from platform_assets.datasets.splits import Roles, Split, TimeSplit
+from platform_assets.features.labels import LabelView
 from platform_assets.features.spec import FeatureView, RawTable, Tables
 
 
@@ -45,25 +49,36 @@ class Spine:
 
 
 @dataclass(frozen=True)
-class Label:
-    """The answer: `column` of `table`, joined on the spine's key, once it is known.
+class LeakageBounds:
+    """What the checks of a training set call suspicious.
 
-    `delay` is how long after the prediction time every answer is known: later questions wait for the next window.
+    One input alone may not rank two answers with an AUC above `maximum_auc`, or tell more than `maximum_information` (a share of
+    the entropy) of an answer with more values. At most a share of `maximum_repeats` of the rows that validate may repeat one that
+    was learnt from, and no value of the columns `apart` (the split's groups, if none are named) may be in two parts.
     """
 
-    table: RawTable
-    column: str
-    delay: timedelta
+    maximum_auc: float = 0.95
+    maximum_information: float = 0.9
+    maximum_repeats: float = 0.01
+    apart: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Spine + views + label, over the `history_months` up to a cutoff, judged on the month after it."""
+    """Spine + views + label, over the `history_months` up to a cutoff, judged on the month after it.
+
+    `cleaning` leaves rows out before the set is stored. `split` says what of it validates while a model is trained, and `sampling`
+    what is done to the part that is learnt from. The rows that a model is judged on are never touched.
+    """
 
     spine: Spine
-    label: Label
+    label: LabelView
     views: tuple[FeatureView, ...]
     history_months: int = 12
+    cleaning: tuple[Cleaning, ...] = ()
+    split: Split = field(default_factory=TimeSplit)
+    sampling: tuple[Sampling, ...] = ()
+    leakage: LeakageBounds = field(default_factory=LeakageBounds)
 
     def __post_init__(self) -> None:
         names = [*self.spine.contract.columns, self.label.column, *(f for view in self.views for f in view.features)]
@@ -75,10 +90,18 @@ class TrainingSet:
                 "rename them in the view that is younger",
             )
         self._check_columns("the spine's contract", self.spine.contract, "the request", self.spine.request)
-        self._check_columns(
-            "the spine's contract", self.spine.contract, "the label's key", self.label.table.contract.key
-        )
-        self._check_columns("the label's table", self.label.table.contract, "the label", (self.label.column,))
+        self._check_columns("the spine's contract", self.spine.contract, "the label's key", self.label.keys)
+        held = {*names}
+        named = {
+            "the split": (*self.split.by, *self.split.strata),
+            "leakage": self.leakage.apart,
+            "cleaning": tuple(name for rule in self.cleaning for name in rule.by),
+        }
+        for what, columns in named.items():
+            if absent := sorted({*columns} - held):
+                raise DeclarationError(
+                    "declaration-invalid", f"{what} goes by {absent}, which no row has", f"use some of {sorted(held)}"
+                )
         for view in self.views:
             self._check_columns(
                 "the spine's contract", self.spine.contract, f"view {view.name}'s key", view.entity.keys
@@ -98,6 +121,16 @@ class TrainingSet:
     def key(self) -> tuple[str, ...]:
         """The columns that tell the rows apart."""
         return self.spine.contract.row_key
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What the model is given of a row: what a request brings, and what is looked up."""
+        return (*self.spine.request, *(name for view in self.views for name in view.features))
+
+    @property
+    def roles(self) -> Roles:
+        """What splits, samples and checks must know of the columns."""
+        return Roles(self.key, self.spine.prediction_time, self.label.column)
 
     def contract(self, team: str, model: str) -> ServingContract:
         """The request contract of a model that is trained on this: derived, never written twice."""

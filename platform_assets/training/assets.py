@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-from datetime import timedelta
 
 import dagster as dg
 import msgspec
@@ -14,6 +13,9 @@ from formats.bundle import manifest_of
 from formats.canonical import Json, canonical_json, digest_of
 from formats.contract import ServingContract
 from formats.errors import IntegrityError
+from platform_assets.contracts.assets import markdown_table
+from platform_assets.datasets.parts import examples
+from platform_assets.datasets.sampling import Augment
 from platform_assets.materialized import Materialized
 from platform_assets.monitoring.profiles import profile_of
 from platform_assets.ownership import FRESHNESS, Owner
@@ -21,15 +23,16 @@ from platform_assets.promotion.candidate import Fingerprint
 from platform_assets.promotion.case import open_model
 from platform_assets.team import Model
 from platform_assets.training.fingerprint import take_fingerprint
+from platform_assets.training.folds import train_folds
+from platform_assets.training.plain import plain
 from platform_assets.training.record import TrainingRecord
-from platform_assets.training.spec import TrainedModel, TrainingData, split_tail, vocabulary
+from platform_assets.training.spec import TrainedModel, vocabulary
 from resources.experiment_run import ExperimentRun, Parameter
 from resources.experiment_tracking import ExperimentTracking
 from resources.installation import Installation
 from resources.lake import TableRef
 
 _PARITY_ROWS = 4096
-_VALIDATION_TAIL = timedelta(days=14)
 
 
 class TrainingConfig(dg.Config):
@@ -84,16 +87,16 @@ def fingerprint_of(model: Model) -> Fingerprint:
 
 
 def trainer_config(model: Model) -> dict[str, object]:
-    """What the trainer was declared with, as plain values."""
-    declared = {field.name: getattr(model.trainer, field.name) for field in dataclasses.fields(model.trainer)}
-    build = declared.pop("build")
-    return {**declared, "build": f"{build.__module__}.{build.__qualname__}"}
+    """What the trainer was declared with, and which parts it gets, as plain values."""
+    declared = {field.name: plain(getattr(model.trainer, field.name)) for field in dataclasses.fields(model.trainer)}
+    return {**declared, "split": plain(model.training_set.split), "sampling": plain(model.training_set.sampling)}
 
 
 def code_modules(model: Model) -> list[str]:
     """Where the code that decides a bundle starts: the team's functions and the platform's training."""
     dataset = model.training_set
-    functions = [model.trainer.build, dataset.spine.compute, *(view.compute for view in dataset.views)]
+    hooks = [step.make for step in dataset.sampling if isinstance(step, Augment)]
+    functions = [model.trainer.build, dataset.spine.compute, *(view.compute for view in dataset.views), *hooks]
     ours = ["platform_assets.training.torch_trainer", "platform_assets.training.onnx_export"]
     return [*(function.__module__ for function in functions), *ours, "platform_assets.datasets.build"]
 
@@ -110,13 +113,6 @@ def learned_contract(contract: ServingContract, frame: pl.DataFrame) -> ServingC
     return msgspec.structs.replace(contract, columns=columns)
 
 
-def training_data(model: Model, contract: ServingContract, frame: pl.DataFrame) -> TrainingData:
-    """The rows as a trainer takes them: contract columns, in order."""
-    numeric = [column.name for column in contract.numeric]
-    categorical = {column.name: column.allowed or () for column in contract.categorical}
-    return TrainingData.of(frame, model.training_set.label.column, numeric, categorical)
-
-
 def _train(
     model: Model,
     contract: ServingContract,
@@ -126,9 +122,8 @@ def _train(
     run: ExperimentRun,
 ) -> str:
     ordered = frame.sort(model.training_set.spine.prediction_time, maintain_order=True)
-    early, late = split_tail(ordered, model.training_set.spine.prediction_time, _VALIDATION_TAIL)
-    training, validation = training_data(model, contract, early), training_data(model, contract, late)
-    trained = model.trainer.fit(training, validation, lambda epoch, measures: run.metrics(measures, step=epoch))
+    folds = examples(model.training_set, frame)
+    trained, measures = train_folds(model, contract, folds, lambda epoch, found: run.metrics(found, step=epoch))
     payload = _payload(contract, trained, ordered)
     digest = installation.bundles.put(payload)
     sample = ordered.sample(min(_PARITY_ROWS, ordered.height), seed=0)
@@ -141,6 +136,8 @@ def _train(
         parity_max_difference=float(difference.max()),
         parity_rows=sample.height,
         curves={name: tuple(map(float, values)) for name, values in trained.curves.items()},
+        inputs=trained.inputs,
+        folds=tuple({name: float(value) for name, value in fold.items()} for fold in measures),
         mlflow_run=run.id,
     )
     installation.bundles.attest(digest, "training", msgspec.json.encode(record))
@@ -210,6 +207,8 @@ def _result(
             "rows": record.rows,
             "largest difference between ONNX and torch": record.parity_max_difference,
             "loss curves": dg.MetadataValue.md(curves_plot(record.curves)),
+            "folds": dg.MetadataValue.md(markdown_table(pl.DataFrame(list(record.folds)).with_row_index("fold", 1))),
+            "numbers that reach the network": ", ".join(record.inputs) or "as they come",
             "mlflow run": record.mlflow_run or "none",
         },
     )

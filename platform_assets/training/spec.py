@@ -1,13 +1,14 @@
 """What training takes, what it gives, and how a torch model is declared."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+
+from platform_assets.training.transforms import Transform
 
 if TYPE_CHECKING:
     import torch
@@ -21,13 +22,15 @@ class TrainingData:
     """N examples: `features` (N rows), and `label` (N values, 0 or 1) in the same order.
 
     `numeric` names the F columns of the model's input `numeric`, `categorical` the C columns of its input `categorical`
-    with the values that each may take; any other value, and null, is unknown.
+    with the values that each may take; any other value, and null, is unknown. `weight` (N values) is how much each counts in the
+    loss, 1 where there is none.
     """
 
     features: pl.DataFrame
     label: Floats
     numeric: tuple[str, ...]
     categorical: Mapping[str, tuple[str, ...]]
+    weight: Floats | None = None
 
     @classmethod
     def of(
@@ -36,19 +39,28 @@ class TrainingData:
         label: str,
         numeric: Sequence[str],
         categorical: Mapping[str, Sequence[str]],
+        weight: str | None = None,
     ) -> "TrainingData":
-        """Take the columns out of `frame`, in the model's order."""
+        """Take the columns out of `frame`, in the model's order; `weight` is the column of weights, if there is one."""
         return cls(
             features=frame.select(*numeric, *categorical),
             label=frame[label].cast(pl.Float32).to_numpy(writable=True),
             numeric=tuple(numeric),
             categorical={name: tuple(values) for name, values in categorical.items()},
+            weight=None if weight is None else frame[weight].cast(pl.Float32).to_numpy(writable=True),
         )
 
     def followed_by(self, later: "TrainingData") -> "TrainingData":
         """Return these examples and `later` ones of the same columns, in one."""
         label = np.concatenate([self.label, later.label])
-        return replace(self, features=pl.concat([self.features, later.features]), label=label)
+        weighted = self.weight is not None or later.weight is not None
+        weight = np.concatenate([part.weights for part in (self, later)]) if weighted else None
+        return replace(self, features=pl.concat([self.features, later.features]), label=label, weight=weight)
+
+    @property
+    def weights(self) -> Floats:
+        """The weight of each example, float32 [N]."""
+        return np.ones(len(self.label), np.float32) if self.weight is None else self.weight
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -78,13 +90,16 @@ class TrainingData:
 class TrainedModel:
     """A trained model: the graph that is served, and the framework's own prediction to hold it against.
 
-    `predict` takes a frame with the feature columns and gives float32 [N]. `curves` has one value an epoch.
+    `predict` takes a frame with the feature columns and gives float32 [N]. `curves` has one value an epoch,
+    and `best` those of the epoch that was kept. `inputs` are the names of the numbers that reach the network.
     """
 
     onnx: bytes
     predict: Callable[[pl.DataFrame], Floats]
     curves: Mapping[str, Sequence[float]]
     parameters: Mapping[str, object]
+    best: Mapping[str, float] = field(default_factory=dict)
+    inputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,10 +111,13 @@ class TorchTrainer:
     log loss on the validation part has not fallen for `patience` epochs. With `refit` a new module is then trained on both
     parts, for the number of epochs that was best, so that the latest examples are learnt from too; without, the best
     epoch is kept.
+    `transforms` are fitted on what is learnt from, one after the other, and become part of the graph: `build` gets the examples as
+    they make them, and the module the numbers that they give.
     `threads` is part of the declaration because the bytes of the result depend on it.
     """
 
     build: "Callable[[TrainingData], torch.nn.Module]"
+    transforms: tuple[Transform, ...] = ()
     refit: bool = True
     epochs: int = 4
     batch_size: int = 512
@@ -109,21 +127,27 @@ class TorchTrainer:
     seed: int = 0
     threads: int = 1
 
-    def fit(self, training: TrainingData, validation: TrainingData, on_epoch: Epoch | None = None) -> TrainedModel:
-        """Train on `training`, stop by `validation` (its later neighbour in time), and export.
+    def fit(
+        self,
+        training: TrainingData,
+        validation: TrainingData,
+        on_epoch: Epoch | None = None,
+        everything: TrainingData | None = None,
+    ) -> TrainedModel:
+        """Train on `training`, stop by `validation`, and export.
 
-        `on_epoch(epoch, measures)` is called after each epoch, from 0. The result depends on the arguments alone.
+        `on_epoch(epoch, measures)` is called after each epoch, from 0. `everything` is what is refitted on: both parts, one after
+        the other, if nothing else is given. The result depends on the arguments alone.
         """
         from platform_assets.training.torch_trainer import fit_torch
 
-        return fit_torch(self, training, validation, on_epoch)
+        return fit_torch(self, training, validation, on_epoch, everything)
 
+    def measure(self, training: TrainingData, validation: TrainingData) -> Mapping[str, float]:
+        """Train on `training`, and return the measures on `validation` of the best epoch; nothing is refitted or exported."""
+        from platform_assets.training.torch_trainer import measure_torch
 
-def split_tail(frame: pl.DataFrame, time: str, tail: timedelta) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Split `frame` by the column `time` into what comes before its last `tail`, and that tail."""
-    last: Any = frame[time].max()
-    early = pl.col(time) <= last - tail
-    return frame.filter(early), frame.filter(~early)
+        return measure_torch(self, training, validation)
 
 
 def vocabulary(frame: pl.DataFrame, columns: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -13,6 +13,7 @@ import polars as pl
 from platform_assets.training.metrics import log_loss, roc_auc
 from platform_assets.training.onnx_export import export_onnx
 from platform_assets.training.spec import Epoch, Floats, TorchTrainer, TrainedModel, TrainingData
+from platform_assets.training.transforms import behind, fit_transforms
 
 if TYPE_CHECKING:
     import torch
@@ -24,20 +25,40 @@ Curves = dict[str, list[float]]
 
 
 def fit_torch(
-    trainer: TorchTrainer, training: TrainingData, validation: TrainingData, on_epoch: Epoch | None
+    trainer: TorchTrainer,
+    training: TrainingData,
+    validation: TrainingData,
+    on_epoch: Epoch | None,
+    everything: TrainingData | None = None,
 ) -> TrainedModel:
     """Build, train with early stopping, and export. See `TorchTrainer`."""
     with _reproducible(trainer.seed, trainer.threads):
-        module = trainer.build(training)
+        module, inputs = _built(trainer, training)
         curves = _train(trainer, module, training, validation, on_epoch)
         if trainer.refit:
-            module = _refitted(trainer, training.followed_by(validation), _best_epoch(curves) + 1)
+            examples = training.followed_by(validation) if everything is None else everything
+            module, inputs = _refitted(trainer, examples, _best_epoch(curves) + 1)
         onnx = export_onnx(module, len(training.numeric), list(training.categorical.values()))
 
     def predict(frame: pl.DataFrame) -> Floats:
         return _score(module, training, frame)
 
-    return TrainedModel(onnx, predict, curves, _parameters(trainer, training, validation, curves))
+    parameters = _parameters(trainer, training, validation, curves)
+    return TrainedModel(onnx, predict, curves, parameters, _best(curves), inputs)
+
+
+def measure_torch(trainer: TorchTrainer, training: TrainingData, validation: TrainingData) -> dict[str, float]:
+    """Build, train with early stopping, and return what was measured at the best epoch. See `TorchTrainer`."""
+    with _reproducible(trainer.seed, trainer.threads):
+        return _best(_train(trainer, _built(trainer, training)[0], training, validation, None))
+
+
+def _built(trainer: TorchTrainer, examples: TrainingData) -> tuple["torch.nn.Module", tuple[str, ...]]:
+    """The untrained module behind the transformations, fitted on `examples`, and the names of the numbers that reach it."""
+    if not trainer.transforms:
+        return trainer.build(examples), examples.numeric
+    prepared, steps = fit_transforms(trainer.transforms, examples)
+    return behind(steps, trainer.build(prepared)), prepared.numeric
 
 
 def _train(
@@ -65,14 +86,16 @@ def _train(
     return curves
 
 
-def _refitted(trainer: TorchTrainer, everything: TrainingData, epochs: int) -> "torch.nn.Module":
+def _refitted(
+    trainer: TorchTrainer, everything: TrainingData, epochs: int
+) -> tuple["torch.nn.Module", tuple[str, ...]]:
     """Train a new module on all examples, for as many epochs as were best."""
     import torch
 
     torch.manual_seed(trainer.seed)
-    module = trainer.build(everything)
+    module, inputs = _built(trainer, everything)
     deque(_epochs(replace(trainer, epochs=epochs), module, everything), maxlen=0)
-    return module.eval()
+    return module.eval(), inputs
 
 
 def _epochs(trainer: TorchTrainer, module: "torch.nn.Module", training: TrainingData) -> Iterator[float]:
@@ -81,6 +104,7 @@ def _epochs(trainer: TorchTrainer, module: "torch.nn.Module", training: Training
 
     inputs = torch.from_numpy(training.numbers()), torch.from_numpy(training.indices())
     label = torch.from_numpy(training.label)
+    weight = None if training.weight is None else torch.from_numpy(training.weight)
     steps = -(-len(label) // trainer.batch_size)
     optimizer = torch.optim.AdamW(module.parameters(), lr=trainer.learning_rate, weight_decay=trainer.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -91,7 +115,8 @@ def _epochs(trainer: TorchTrainer, module: "torch.nn.Module", training: Training
         total = 0.0
         for rows in torch.split(torch.randperm(len(label)), trainer.batch_size):
             logits = module(inputs[0][rows], inputs[1][rows])
-            loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, label[rows])
+            counts = None if weight is None else weight[rows]
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, label[rows], counts)
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             optimizer.step()
@@ -119,6 +144,10 @@ def _score(module: "torch.nn.Module", data: TrainingData, frame: pl.DataFrame) -
 
 def _best_epoch(curves: Curves) -> int:
     return int(np.argmin(curves["validation_loss"]))
+
+
+def _best(curves: Curves) -> dict[str, float]:
+    return {name: values[_best_epoch(curves)] for name, values in curves.items()}
 
 
 def _parameters(

@@ -17,6 +17,7 @@ from aviation.team import DEPARTURE_DELAY, DEPARTURES, OUTCOMES, TEAM
 from formats.home import VARIABLE
 from platform_assets.code_location import team_definitions
 from platform_assets.contracts.spec import Contract
+from platform_assets.datasets.leakage_checks import CHECKS
 from platform_assets.features.spec import Entity, FeatureView, Source, Tables
 from platform_assets.training.spec import TorchTrainer
 from tests.graph.test_gates import EVALUATION, nothing_is_released
@@ -24,6 +25,7 @@ from tests.support.small_road import CUTOFF, ENDPOINT, FIRST, LAST, SmallRoad, c
 
 DELAY, VIEW = "own_delay", "own_departure"
 GATE = "no_leakage"
+REFUSAL = dg.AssetCheckKey(EVALUATION, f"policy_{GATE}")
 PATH = (TEAM.name, DEPARTURE_DELAY.name)
 
 Instant = Annotated[pl.Datetime, "us", "UTC"]
@@ -89,13 +91,18 @@ def road(
     found.close()
 
 
-def leakage_check(road: SmallRoad) -> dg.AssetCheckEvaluation:
-    """What the evaluation's check of the policy's gate says."""
-    key = dg.AssetCheckKey(EVALUATION, f"policy_{GATE}")
+def leakage_check(road: SmallRoad, key: dg.AssetCheckKey = REFUSAL) -> dg.AssetCheckEvaluation:
+    """What the check says last: that of the policy's gate, or of the training set."""
     (latest,) = road.instance.event_log_storage.get_latest_asset_check_execution_by_key([key]).values()
     assert latest.event is not None
     assert latest.event.dagster_event is not None
     return latest.event.dagster_event.asset_check_evaluation_data
+
+
+def of_training_set(road: SmallRoad) -> dict[str, dg.AssetCheckEvaluation]:
+    """What the checks of the training set say."""
+    key = dg.AssetKey([*PATH, "training_set"])
+    return {name: leakage_check(road, dg.AssetCheckKey(key, name)) for name in CHECKS}
 
 
 def delays(road: SmallRoad, stop: str) -> pl.Series:
@@ -109,6 +116,10 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize("road", [pl.col("scheduled_departure") - timedelta(hours=2)], indirect=True)
 def test_a_delay_dated_before_the_question_is_refused_by_name(road: SmallRoad) -> None:
     assert delays(road, "evaluation_set").drop_nulls().len() > 10_000
+    told = of_training_set(road)
+    assert {name for name in told if not told[name].passed} == {"known_times", "proxies"}
+    assert VIEW in str(told["known_times"].description)
+    assert DELAY in str(told["proxies"].description)
     found = leakage_check(road)
     assert not found.passed
     assert DELAY in str(found.description)
@@ -128,4 +139,5 @@ def test_a_delay_dated_when_it_was_known_does_not_reach_the_question(road: Small
         found = delays(road, stop)
         assert found.len() > 10_000
         assert found.null_count() == found.len(), stop
+    assert all(found.passed for found in of_training_set(road).values())
     assert leakage_check(road).passed

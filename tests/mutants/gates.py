@@ -8,6 +8,7 @@ _MEASURED = "tests/unit/promotion/test_gates_measured.py::"
 _EVIDENCE = "tests/unit/promotion/test_gates_evidence.py::"
 _DEPENDENCIES = "tests/unit/promotion/test_dependencies.py::"
 _HOME = "platform_assets/promotion"
+_PROXIES = "platform_assets/datasets/proxies.py"
 
 MUTANTS = (
     Mutant(
@@ -138,22 +139,22 @@ MUTANTS = (
     ),
     Mutant(
         "leaks-backwards-not-seen",
-        f"{_HOME}/leakage.py",
+        _PROXIES,
         "return max(found, 1 - found)",
         "return found",
         f"{_EVIDENCE}test_the_label_in_disguise_is_found",
     ),
     Mutant(
         "leaks-by-absence-not-seen",
-        f"{_HOME}/leakage.py",
-        "_auc(case.label, missing.astype(float))",
-        "_auc(case.label, 0 * missing.astype(float))",
+        _PROXIES,
+        "_auc(truth, missing.astype(float))",
+        "_auc(truth, 0 * missing.astype(float))",
         f"{_EVIDENCE}test_the_label_in_disguise_is_found",
     ),
     Mutant(
         "rows-on-both-sides-not-seen",
         f"{_HOME}/leakage.py",
-        "failures = [*time_findings(case), *shared]",
+        "failures = [*time_findings(case), *twice]",
         "failures = [*time_findings(case)]",
         f"{_EVIDENCE}test_a_row_on_both_sides_is_found_by_key_and_time",
     ),

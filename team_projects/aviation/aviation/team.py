@@ -18,7 +18,7 @@ from platform_assets import (
     DriftAgainstServed,
     Entity,
     FeatureView,
-    Label,
+    LabelView,
     Mean,
     MemoryBudget,
     MetricFloor,
@@ -55,6 +55,7 @@ AIRLINES: Final = RawTable("airlines", contracts.AIRLINES, "The carriers' names.
 
 ORIGIN: Final = Entity("origin", ("origin",), "an airport that flights leave from")
 CARRIER: Final = Entity("carrier", ("carrier",), "an airline")
+FLIGHT: Final = Entity("flight", sources.FLIGHT_KEY, "one planned departure")
 
 RECORD_SPANS: Final = {"7d": timedelta(days=7), "24h": timedelta(days=1), "3h": timedelta(hours=3)}
 
@@ -113,9 +114,17 @@ def questions(tables: Tables, start: datetime, end: datetime) -> pl.LazyFrame:
     return asked.filter(pl.col("prediction_time").is_between(start, end, closed="left"))
 
 
+DELAYED: Final = LabelView(
+    name="delayed",
+    entity=FLIGHT,
+    table=OUTCOMES,
+    column=departures.LABEL,
+    delay=departures.SETTLED_AFTER,
+    description="Whether the flight left 15 minutes late or more, or never.",
+)
 DEPARTURES: Final = TrainingSet(
     spine=Spine((SCHEDULE,), contracts.DEPARTURES, REQUEST, questions),
-    label=Label(OUTCOMES, departures.LABEL, delay=timedelta(hours=24)),
+    label=DELAYED,
     views=(ORIGIN_WEATHER, ORIGIN_CONGESTION, CARRIER_RECORD),
 )
 

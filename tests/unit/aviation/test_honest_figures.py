@@ -1,6 +1,6 @@
 """The network beside the gradient boosting and the rates on four months of 2013, joined, judged and sliced as the assets do it."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -12,18 +12,18 @@ from formats.canonical import canonical_json
 from formats.home import Home
 from platform_assets.datasets.assets import evaluation_window, training_window
 from platform_assets.datasets.build import labelled
+from platform_assets.datasets.parts import examples
 from platform_assets.features.spec import Tables
 from platform_assets.monitoring.profiles import profile_of
 from platform_assets.promotion.case import open_model
 from platform_assets.promotion.evaluation import BOOSTING, MODEL, Judgement, judge
 from platform_assets.promotion.policy import load_policy
 from platform_assets.promotion.spec import Calibration
-from platform_assets.training.assets import learned_contract, training_data
-from platform_assets.training.spec import split_tail
+from platform_assets.training.assets import learned_contract
+from platform_assets.training.folds import train_folds
 from resources.installation import installation_at
 
 CUTOFFS = ("2013-03-01", "2013-06-01", "2013-09-01", "2013-11-01")
-VALIDATION_TAIL = timedelta(days=14)
 BASE, RATE = "base rate", "rate by carrier and departure_hour"
 
 
@@ -40,16 +40,14 @@ def tables() -> Tables:
 
 def _rows(tables: Tables, window: tuple[datetime, datetime]) -> pl.DataFrame:
     start, end = (instant.astimezone(UTC) for instant in window)
-    return labelled(DEPARTURES, tables, start, end)
+    return labelled(DEPARTURES, tables, start, end).frame
 
 
 def _judged(root: Path, tables: Tables, cutoff: str) -> Judgement:
     """Train, export, and judge the graph that would be served on the month after the cutoff."""
     training = _rows(tables, training_window(TEAM.calendar, DEPARTURES, cutoff)).sort("prediction_time")
     contract = learned_contract(DEPARTURES.contract(TEAM.name, DEPARTURE_DELAY.name), training)
-    parts = split_tail(training, "prediction_time", VALIDATION_TAIL)
-    early, tail = (training_data(DEPARTURE_DELAY, contract, part) for part in parts)
-    trained = DEPARTURE_DELAY.trainer.fit(early, tail)
+    trained = train_folds(DEPARTURE_DELAY, contract, examples(DEPARTURES, training)).trained
     bundles = installation_at(Home(root)).bundles
     digest = bundles.put(
         {

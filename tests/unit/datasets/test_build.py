@@ -15,7 +15,8 @@ from formats.errors import DataError, DeclarationError
 from formats.table_digest import table_digest
 from platform_assets.contracts.spec import Contract
 from platform_assets.datasets.build import features_as_known, labelled
-from platform_assets.datasets.spec import Label, Spine, TrainingSet
+from platform_assets.datasets.spec import Spine, TrainingSet
+from platform_assets.features.labels import LabelView
 from platform_assets.features.spec import Entity, FeatureView, RawTable, Source, Tables
 from platform_assets.promotion.gates import evaluate
 from platform_assets.promotion.spec import SignatureEqualsContract
@@ -63,10 +64,20 @@ class Outcomes(pa.DataFrameModel):
     known_time: Instant
 
 
+class Winds(pa.DataFrameModel):
+    """Wind by flight."""
+
+    flight: int
+    wind: float
+    event_time: Instant
+    known_time: Instant
+
+
 def whole(name: str, schema: type[pa.DataFrameModel], key: tuple[str, ...], *times: str) -> RawTable:
     return RawTable(name, Contract(schema, key, *times), name, read_whole=pl.LazyFrame)
 
 
+CLOUDS = whole("clouds", Sky, ("cloud",), "event_time", "known_time")
 PLANS = whole("plans", Plans, ("flight",), "asked")
 OUTCOMES = whole("outcomes", Outcomes, ("flight",), "event_time", "known_time")
 WEATHER = FeatureView(
@@ -85,7 +96,9 @@ def asked(tables: Tables, start: datetime, end: datetime) -> pl.LazyFrame:
 
 
 SPINE = Spine((PLANS,), Contract(Plans, ("flight",), "asked"), ("origin", "distance"), asked)
-DATASET = TrainingSet(SPINE, Label(OUTCOMES, "late", timedelta(hours=2)), (WEATHER,))
+FLIGHT = Entity("flight", ("flight",))
+LATE = LabelView("late", FLIGHT, OUTCOMES, "late", timedelta(hours=2))
+DATASET = TrainingSet(SPINE, LATE, (WEATHER,))
 
 
 def hour(number: float) -> datetime:
@@ -112,7 +125,7 @@ def weather(*rows: tuple[float, float, float]) -> pl.LazyFrame:
 
 
 def build(*, until: float = 24, **tables: pl.LazyFrame) -> pl.DataFrame:
-    return labelled(DATASET, tables, START, hour(until))
+    return labelled(DATASET, tables, START, hour(until)).frame
 
 
 def test_each_question_has_its_features_and_its_answer() -> None:
@@ -217,13 +230,19 @@ def other(**changes: Any) -> Spine:
 
 
 DECLARATIONS: dict[str, tuple[dict[str, Any], str]] = {
-    "the label among the questions": ({"label": Label(OUTCOMES, "flight", timedelta())}, "flight"),
+    "the label among the features": (
+        {
+            "label": LabelView(
+                "wind", FLIGHT, whole("w", Winds, ("flight",), "event_time", "known_time"), "wind", timedelta()
+            )
+        },
+        "wind",
+    ),
     "a view twice": ({"views": (WEATHER, WEATHER)}, "wind"),
     "an unknown request column": ({"spine": other(request=("origin", "gate"))}, "gate"),
-    "an unknown label": ({"label": Label(OUTCOMES, "delay", timedelta())}, "delay"),
     "a label of another key": (
-        {"label": Label(whole("o", Weather, ("sky",)), "wind", timedelta()), "views": ()},
-        "sky",
+        {"label": LabelView("cover", Entity("cloud", ("cloud",)), CLOUDS, "cover", timedelta()), "views": ()},
+        "cloud",
     ),
 }
 
@@ -261,8 +280,26 @@ def test_as_of_an_instant_the_dataset_is_what_it_would_have_been_then() -> None:
         "outcomes": pl.concat([early["outcomes"], outcomes(*[(n, n % 3 != 0, n / 4, 12.5) for n in range(40)])]),
     }
     then = labelled(DATASET, corrected, START, hour(30), as_of=hour(12))
-    assert then.equals(labelled(DATASET, early, START, hour(12)))
-    assert not labelled(DATASET, corrected, START, hour(13)).head(then.height).equals(then), "the corrections count"
+    assert then.frame.equals(labelled(DATASET, early, START, hour(12)).frame)
+    assert then.corrected == 0
+    later = labelled(DATASET, corrected, START, hour(13))
+    assert not later.frame.head(then.frame.height).equals(then.frame), "the corrections count"
+    assert later.corrected == 40
+
+
+def test_after_the_cutoff_corrections_and_the_last_answers_arrive_and_no_feature_changes() -> None:
+    tables = {
+        "plans": plans(1, 2, 23),
+        "weather": weather((5.0, 0, 0), (5.0, 20, 20), (6.0, 1.5, 30)),
+        "outcomes": outcomes((0, True, 1, 3), (1, False, 2, 4), (2, True, 23, 25), (0, False, 1, 40)),
+    }
+    cutoff, next_day, later = (
+        labelled(DATASET, tables, START, hour(24), None if at is None else hour(at)) for at in (None, 26, 48)
+    )
+    assert cutoff.frame.select("flight", "late").rows() == [(0, True), (1, False)]
+    assert next_day.frame.select("flight", "late").rows() == [(0, True), (1, False), (2, True)]
+    assert later.frame.select("flight", "late", "wind").rows() == [(0, False, 5.0), (1, False, 5.0), (2, True, 5.0)]
+    assert [found.corrected for found in (cutoff, next_day, later)] == [0, 0, 1]
 
 
 class Routes(pa.DataFrameModel):
@@ -289,7 +326,7 @@ def test_a_view_of_a_composite_entity_is_joined_and_served_by_all_of_its_keys() 
     }
     routes = table(schema, [("JFK", far, far / 1000, hour(0), hour(0)) for far in (100.0, 200.0)])
     tables = {"plans": plans(1), "weather": weather((5.0, 0, 0)), "outcomes": outcomes((0, True, 1, 2))}
-    found = labelled(dataset, {**tables, "by_route": routes}, START, hour(24))
+    found = labelled(dataset, {**tables, "by_route": routes}, START, hour(24)).frame
     assert found.select("wind", "late_share", "late").rows() == [(5.0, 0.1, True)]
     view = dataset.contract("aviation", "delay").views[1]
     assert (view.keys, view.columns) == (keys, ("late_share",))

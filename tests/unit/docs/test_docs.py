@@ -133,6 +133,24 @@ def test_the_contracts_of_their_page_are_sound(example: ModuleType) -> None:
     )
 
 
+def test_the_training_sets_of_their_page_are_sound(example: ModuleType) -> None:
+    import platform_assets
+
+    names = {**vars(example), "dataclasses": dataclasses}
+    names |= {name: getattr(platform_assets, name) for name in platform_assets.__all__}
+    for language, body in _FENCE.findall((ROOT / "docs" / "training-sets.md").read_text()):
+        if language == "python":
+            exec(compile(body, "training-sets.md", "exec"), names)  # noqa: S102 the page is the test's subject
+    careful = names["careful"]
+    assert (careful.split.by, len(careful.cleaning), len(careful.sampling)) == (("train",), 2, 2)
+    page = (ROOT / "docs" / "training-sets.md").read_text()
+    splits = [name for name in platform_assets.__all__ if name.endswith(("Split", "KFold", "WalkForward"))]
+    assert [name for name in splits if f"`{name}(" not in page] == []
+    models = tuple(dataclasses.replace(model, training_set=careful) for model in example.RAIL.models)
+    team = dataclasses.replace(example.RAIL, models=models)
+    dg.Definitions.validate_loadable(example.team_definitions(team))
+
+
 def test_the_guides_example_builds(example: ModuleType) -> None:
     definitions = example.defs()
     dg.Definitions.validate_loadable(definitions)

@@ -17,7 +17,7 @@ from formats.errors import DeclarationError
 from platform_assets.training import torch_trainer
 from platform_assets.training.metrics import log_loss
 from platform_assets.training.onnx_export import export_onnx
-from platform_assets.training.spec import TorchTrainer, TrainedModel, TrainingData, split_tail, vocabulary
+from platform_assets.training.spec import TorchTrainer, TrainedModel, TrainingData, vocabulary
 
 NUMERIC = ("wind", "delay")
 WORDS = {"carrier": ("AA", "B6", "UA"), "origin": ("EWR", "JFK")}
@@ -188,13 +188,6 @@ def test_a_model_of_numbers_alone_keeps_both_inputs() -> None:
 def test_a_model_without_numbers_is_refused() -> None:
     with pytest.raises(DeclarationError, match="numeric"):
         export_onnx(Small(torch.zeros(0), (4,)), 0, [["a", "b", "c"]])
-
-
-def test_the_tail_is_the_latest_part() -> None:
-    frame = examples(10)
-    early, tail = split_tail(frame, "at", 3)  # type: ignore[arg-type]
-    assert early["at"].to_list() == list(range(7))
-    assert tail["at"].to_list() == [7, 8, 9]
 
 
 def test_a_vocabulary_is_sorted_and_has_no_missing_value() -> None:
