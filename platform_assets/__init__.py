@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         WorstSlice,
     )
     from platform_assets.team import Model, Team
+    from platform_assets.training.networks import linear_network
     from platform_assets.training.spec import TorchTrainer, TrainingData
 
 _HOMES = {
@@ -86,6 +87,7 @@ _HOMES = {
         "WorstSlice",
     ),
     "platform_assets.team": ("Model", "Team"),
+    "platform_assets.training.networks": ("linear_network",),
     "platform_assets.training.spec": ("TorchTrainer", "TrainingData"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -144,6 +146,7 @@ __all__ = [
     "WindowedView",
     "WorstSlice",
     "example",
+    "linear_network",
     "team_definitions",
     "windowed_sums",
 ]
