@@ -6,12 +6,14 @@ choice, its name is the key: `read: {files: {...}}`, `{mean: {column: delay, ove
 
 from collections.abc import Callable
 from datetime import date, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import dagster as dg
 import msgspec
 from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema, WrapValidator, model_validator
-from pydantic.json_schema import SkipJsonSchema
+from pydantic.annotated_handlers import GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from formats.errors import DeclarationError
 from platform_assets.calendar import Calendar
@@ -22,7 +24,19 @@ from platform_assets.features.spec import Entity
 from platform_assets.monitoring.retraining import RetrainingRule
 from platform_assets.promotion.spec import AnyGate, Card, Gate
 
-Absent = SkipJsonSchema[None]
+T = TypeVar("T")
+
+
+class _Given:
+    """`null` in the file means nothing: the schema is that of the value alone, so that what is wrong in it can be named."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        (schema,) = (each for each in handler(core)["anyOf"] if each != {"type": "null"})
+        found: JsonSchemaValue = schema
+        return found
+
+
+Maybe = Annotated[T | None, _Given()]
 Dotted = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$", description="<package>.<module>.<name>")]
 
 
@@ -97,8 +111,8 @@ class Choice(Form):
 class DegradeForm(Choice):
     """What replaces a bad value."""
 
-    last_good: LastGood | Absent = None
-    default_value: DefaultValue | Absent = None
+    last_good: Maybe[LastGood] = None
+    default_value: Maybe[DefaultValue] = None
 
 
 class ContractForm(Form):
@@ -106,25 +120,25 @@ class ContractForm(Form):
 
     pandera: Dotted = Field(alias="schema")
     key: tuple[str, ...]
-    event_time: str | Absent = None
-    known_time: str | Absent = None
+    event_time: Maybe[str] = None
+    known_time: Maybe[str] = None
     version: int = 1
     on_breach: Literal["block", "quarantine"] = "block"
     outcomes: dict[str, Literal["block", "quarantine"] | DegradeForm] = Field(default_factory=dict)
     quarantine_limit: float = 0.05
     degrade_limit: float = 0.05
     rules: tuple[Dotted, ...] = ()
-    until: date | Absent = None
+    until: Maybe[date] = None
     carries: tuple[str, ...] = ()
 
 
 class ReadForm(Choice):
     """Where a table's rows come from: by day from files, Postgres or a function, or at once from one (`whole`)."""
 
-    files: Annotated[FileSource, WrapValidator(_sound)] | Absent = None
-    postgres: PostgresSource | Absent = None
-    function: Dotted | Absent = None
-    whole: Dotted | Absent = None
+    files: Maybe[Annotated[FileSource, WrapValidator(_sound)]] = None
+    postgres: Maybe[PostgresSource] = None
+    function: Maybe[Dotted] = None
+    whole: Maybe[Dotted] = None
 
 
 class RawTableForm(Form):
@@ -134,7 +148,7 @@ class RawTableForm(Form):
     description: str
     contract: ContractForm
     read: ReadForm
-    version_of: str | Absent = None
+    version_of: Maybe[str] = None
     settle: timedelta = timedelta()
 
 
@@ -148,14 +162,14 @@ class SourceForm(Form):
 class AggregationForm(Choice):
     """One aggregation over a window."""
 
-    count: Count | Absent = None
-    distinct: Distinct | Absent = None
-    rate: Rate | Absent = None
-    sum: Sum | Absent = None
-    mean: Mean | Absent = None
-    min: Min | Absent = None
-    max: Max | Absent = None
-    last: Last | Absent = None
+    count: Maybe[Count] = None
+    distinct: Maybe[Distinct] = None
+    rate: Maybe[Rate] = None
+    sum: Maybe[Sum] = None
+    mean: Maybe[Mean] = None
+    min: Maybe[Min] = None
+    max: Maybe[Max] = None
+    last: Maybe[Last] = None
 
 
 class WindowsForm(Form):
@@ -177,8 +191,8 @@ class ComputedForm(Form):
 class ValuesForm(Choice):
     """How a view's features come to be."""
 
-    windows: WindowsForm | Absent = None
-    computed: ComputedForm | Absent = None
+    windows: Maybe[WindowsForm] = None
+    computed: Maybe[ComputedForm] = None
 
 
 class ViewForm(Form):
@@ -190,8 +204,8 @@ class ViewForm(Form):
     contract: ContractForm
     values: ValuesForm
     time_to_live: timedelta
-    version_of: str | Absent = None
-    servable_within: timedelta | Absent = None
+    version_of: Maybe[str] = None
+    servable_within: Maybe[timedelta] = None
 
 
 class SpineForm(Form):
@@ -237,8 +251,8 @@ class TorchForm(Form):
 class TrainerForm(Choice):
     """A shipped kind of trainer with its settings, or a trainer that a module has (`object`)."""
 
-    torch: TorchForm | Absent = None
-    object: Dotted | Absent = None
+    torch: Maybe[TorchForm] = None
+    object: Maybe[Dotted] = None
 
 
 class ModelForm(Form):
@@ -251,7 +265,7 @@ class ModelForm(Form):
     gates: tuple[GateForm, ...] = ()
     baseline_by: tuple[str, ...] = ()
     slices: tuple[str, ...] = ()
-    card: CardForm | Absent = None
+    card: Maybe[CardForm] = None
     measurements: dict[str, Dotted] = Field(default_factory=dict)
     environment: str = "prod"
     staging: str | None = "staging"

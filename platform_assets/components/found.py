@@ -23,12 +23,15 @@ def teams_in(project: Path) -> list[Team]:
     try:
         components = dg.ComponentTree.for_project(project).get_all_components(TeamComponent)
     except ComponentTreeException as error:
-        raise _meant(error) from error
+        meant = _meant(error)
+        if meant is None:
+            raise
+        raise meant from error
     return [component.team for component in components]
 
 
-def _meant(error: BaseException) -> BaseException:
-    """What Dagster wrapped: Roadbed's error, or the file's shape as one."""
+def _meant(error: BaseException) -> RoadbedError | None:
+    """What Dagster wrapped: Roadbed's error, or the file's shape as one; None if it is neither."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, RoadbedError):
@@ -39,7 +42,7 @@ def _meant(error: BaseException) -> BaseException:
                 "declaration-invalid", told, "mend what is named; `dg check yaml` knows names and types"
             )
         cause = cause.__cause__
-    return error
+    return None
 
 
 def _told(found: ErrorDetails) -> str:

@@ -1,6 +1,7 @@
 """A new team's files: the project, and in it the road that it begins with, which runs as it is."""
 
 import importlib.util
+import keyword
 import re
 import shutil
 import tomllib
@@ -85,7 +86,7 @@ def _root_module(project: Path) -> str:
 
 
 def _require_free(team: str, folder: Path) -> None:
-    if not _NAME.fullmatch(team):
+    if not _NAME.fullmatch(team) or keyword.iskeyword(team):
         raise DeclarationError(
             "declaration-invalid",
             f"{team!r} cannot be a team's name",
