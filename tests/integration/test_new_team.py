@@ -152,6 +152,7 @@ def _look_with_dg(clone: Clone, project: Path) -> None:
     road = {path: text} | {code: code.read_text() for name in CODE if (code := project / TEAM / name)}
     for file in road:
         file.unlink()
+    path.parent.rmdir()
     typed(clone, SCAFFOLD)
     assert {file: file.read_text() for file in road} == road
     assert "All definitions loaded successfully" in typed(clone, CHECK)

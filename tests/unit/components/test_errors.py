@@ -1,8 +1,5 @@
 """What is wrong in a team's YAML is told with file, line and column, and the rule that it breaks."""
 
-import importlib
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,20 +8,8 @@ import pytest
 from formats.errors import DeclarationError
 from platform_assets.components.found import teams_in
 from platform_assets.components.place import Place
-from platform_assets.components.scaffolding import new_team
 
 TEAM = "drizzle"
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A new team, which can be imported."""
-    folder = new_team(tmp_path, TEAM)
-    monkeypatch.syspath_prepend(str(folder))
-    yield folder
-    for name in [name for name in sys.modules if name.partition(".")[0] == TEAM]:
-        del sys.modules[name]
-    importlib.invalidate_caches()
 
 
 def yaml_of(project: Path) -> Path:
