@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         WorstSlice,
     )
     from platform_assets.team import Model, Team
+    from platform_assets.training.networks import linear_network
     from platform_assets.training.spec import TorchTrainer, TrainingData
     from platform_assets.training.transforms import Impute, OneHot, Scale, SelectBest
 
@@ -109,6 +110,7 @@ _HOMES = {
         "WorstSlice",
     ),
     "platform_assets.team": ("Model", "Team"),
+    "platform_assets.training.networks": ("linear_network",),
     "platform_assets.training.spec": ("TorchTrainer", "TrainingData"),
     "platform_assets.training.transforms": ("Impute", "OneHot", "Scale", "SelectBest"),
 }
@@ -185,6 +187,7 @@ __all__ = [
     "WindowedView",
     "WorstSlice",
     "example",
+    "linear_network",
     "team_definitions",
     "windowed_sums",
 ]

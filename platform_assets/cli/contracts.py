@@ -87,14 +87,14 @@ def teams(root: Path) -> Iterator[tuple["Team", Path]]:
     """Each team of the checkout with its folder.
 
     Raises:
-        DeclarationError: a team's module of definitions has not exactly one Team.
+        DeclarationError: a team is not declared exactly once, by its module of definitions or in YAML.
     """
     for location in locations(root):
         if location.module != PLATFORM:
             folder = root / location.folder
             if str(folder) not in sys.path:
                 sys.path.insert(0, str(folder))
-            yield _team(_imported(location.module)), folder
+            yield _team(_imported(location.module), folder), folder
 
 
 def _imported(module: str) -> ModuleType:
@@ -105,17 +105,19 @@ def _imported(module: str) -> ModuleType:
         return importlib.import_module(module)
 
 
-def _team(module: ModuleType) -> "Team":
+def _team(module: ModuleType, folder: Path) -> "Team":
+    from platform_assets.components.found import teams_in
     from platform_assets.team import Team
 
-    found = {id(value): value for value in vars(module).values() if isinstance(value, Team)}
+    named = {id(value): value for value in vars(module).values() if isinstance(value, Team)}
+    found = list(named.values()) or teams_in(folder)
     if len(found) != 1:
         raise DeclarationError(
             "declaration-invalid",
             f"{module.__name__} has {len(found)} names of a Team, and {Path(str(module.__file__)).name} must have one",
-            "import or declare the team there, under one name of the module",
+            "import or declare the team there, under one name of the module, or in YAML below defs/",
         )
-    return next(iter(found.values()))
+    return found[0]
 
 
 def _require_teams(names: set[str], known: set[str]) -> None:

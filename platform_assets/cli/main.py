@@ -18,6 +18,7 @@ from platform_assets.cli import (
     history,
     ledger,
     lift,
+    new,
     reject,
     replay,
     report,
@@ -51,6 +52,7 @@ COMMANDS: dict[str, Command | dict[str, Command]] = {
     "waive": waive.command,
     "rollback": rollback.command,
     "lift": lift.command,
+    "new": {"team": new.team},
     "contracts": {"diff": contracts.diff, "publish": contracts.publish},
     "ledger": {
         "verify": ledger.verify,

@@ -81,6 +81,7 @@ FROZEN = [
     "WindowedView",
     "WorstSlice",
     "example",
+    "linear_network",
     "team_definitions",
     "windowed_sums",
 ]

@@ -9,15 +9,18 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.test_authority_service_commands import SERVICE_COMMANDS
+from tests.integration.test_new_team import GOLDEN_PATH
 from tests.support.documented import PAGES, ROOT, commands, is_in_order, lone_options, unknown_programs
 from tests.support.pages_as_run import PAGES_AS_RUN
 from tests.support.steps import Step
 
 # Running these here would run this test again, or judge the work of whoever is typing at the moment; or they make a second
 # installation, with servers of its own.
-ELSEWHERE = dict.fromkeys(("make lint", "make test"), ".ci/run") | dict.fromkeys(
-    SERVICE_COMMANDS, "tests/integration/test_authority_service_commands.py"
-)
+ELSEWHERE = {
+    **dict.fromkeys(("make lint", "make test"), ".ci/run"),
+    **dict.fromkeys(SERVICE_COMMANDS, "tests/integration/test_authority_service_commands.py"),
+    **dict.fromkeys(GOLDEN_PATH, "tests/integration/test_new_team.py"),
+}
 
 # A verb that needs arguments, named without them: the step that has them stands for it.
 NAMED = (
@@ -27,6 +30,7 @@ NAMED = (
     "roadbed history",
     "roadbed ledger create",
     "roadbed lift",
+    "roadbed new team",
     "roadbed reject",
     "roadbed replay",
     "roadbed rollback",

@@ -1,0 +1,149 @@
+"""From forms to specs. What is wrong is found by the specs; here it gets its place in the file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from platform_assets.components import forms
+from platform_assets.components.place import Place
+from platform_assets.contracts.outcomes import Outcome
+from platform_assets.contracts.rules import RowRule
+from platform_assets.contracts.spec import Contract
+from platform_assets.datasets.spec import Label, Spine, TrainingSet
+from platform_assets.features.spec import Entity, FeatureView, RawTable, Source
+from platform_assets.features.windowed import WindowedView
+from platform_assets.team import Model, Team
+from platform_assets.training.spec import TorchTrainer
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What the file declares so far, by name."""
+
+    entities: Mapping[str, Entity]
+    tables: Mapping[str, RawTable]
+    views: Mapping[str, FeatureView]
+
+
+def declared_team(form: forms.TeamForm, at: Place) -> Team:
+    """The team of `form`.
+
+    Raises:
+        DeclarationError: a name or path leads nowhere, or a spec refuses what it is given; told with file, line and column.
+    """
+    entities = at.at("entities").by_name("entity", form.entities)
+    raw = [_raw_table(table, at.at("raw_tables", number)) for number, table in enumerate(form.raw_tables)]
+    tables = at.at("raw_tables").by_name("raw table", raw)
+    known = Declared(entities, tables, {})
+    made = [_view(view, known, at.at("views", number)) for number, view in enumerate(form.views)]
+    known = Declared(entities, tables, at.at("views").by_name("view", made))
+    models = [_model(model, known, at.at("models", number)) for number, model in enumerate(form.models)]
+    return at.declare(
+        Team,
+        name=form.name,
+        contact=form.contact,
+        calendar=form.calendar,
+        raw_tables=tuple(raw),
+        views=tuple(made),
+        models=tuple(models),
+    )
+
+
+def _contract(form: forms.ContractForm, at: Place) -> Contract:
+    schema: Any = at.at("schema").imported(form.pandera)
+    rules = tuple(_row_rule(path, at.at("rules", number)) for number, path in enumerate(form.rules))
+    return at.declare(
+        Contract,
+        **_same(form, "pandera", "rules", "outcomes"),
+        schema=schema,
+        rules=rules,
+        outcomes={name: _outcome(outcome) for name, outcome in form.outcomes.items()},
+    )
+
+
+def _row_rule(path: str, at: Place) -> RowRule:
+    rule = at.imported(path)
+    if not isinstance(rule, RowRule):
+        at.refuse(f"{path} is {type(rule).__name__}", "name a RowRule")
+    return rule
+
+
+def _outcome(form: Any) -> Outcome:  # noqa: ANN401
+    outcome: Outcome = form.chosen if isinstance(form, forms.DegradeForm) else form
+    return outcome
+
+
+def _raw_table(form: forms.RawTableForm, at: Place) -> RawTable:
+    read, here = form.read, at.at("read")
+    by_day = here.at("function").function(read.function) if read.function else read.files or read.postgres
+    whole = here.at("whole").function(read.whole) if read.whole else None
+    contract = _contract(form.contract, at.at("contract"))
+    return at.declare(RawTable, **_same(form, "contract", "read"), contract=contract, read=by_day, read_whole=whole)
+
+
+def _source(form: forms.SourceForm, known: Declared, at: Place) -> Source:
+    return Source(at.at("table").find("raw table", form.table, known.tables), form.lookback_days)
+
+
+def _view(form: forms.ViewForm, known: Declared, at: Place) -> FeatureView:
+    common = _same(form, "contract", "entity", "values") | {
+        "contract": _contract(form.contract, at.at("contract")),
+        "entity": at.at("entity").find("entity", form.entity, known.entities),
+    }
+    if (windows := form.values.windows) is not None:
+        source = _source(windows.source, known, at.at("values", "windows", "source"))
+        aggregates = {name: aggregation.chosen for name, aggregation in windows.aggregates.items()}
+        same = _same(windows, "source", "aggregates")
+        return at.declare(WindowedView, **common, **same, source=source, aggregates=aggregates)
+    here, computed = at.at("values", "computed"), form.values.chosen
+    sources = tuple(_source(each, known, here.at("sources", number)) for number, each in enumerate(computed.sources))
+    return at.declare(FeatureView, **common, sources=sources, compute=here.at("compute").function(computed.compute))
+
+
+def _training_set(form: forms.TrainingSetForm, known: Declared, at: Place) -> TrainingSet:
+    table = at.at("label", "table").find("raw table", form.label.table, known.tables)
+    views = tuple(at.at("views", number).find("view", name, known.views) for number, name in enumerate(form.views))
+    return at.declare(
+        TrainingSet,
+        spine=_spine(form.spine, known, at.at("spine")),
+        label=Label(table, form.label.column, form.label.delay),
+        views=views,
+        history_months=form.history_months,
+    )
+
+
+def _spine(form: forms.SpineForm, known: Declared, at: Place) -> Spine:
+    found = [at.at("tables", number).find("raw table", name, known.tables) for number, name in enumerate(form.tables)]
+    return at.declare(
+        Spine,
+        tables=tuple(found),
+        contract=_contract(form.contract, at.at("contract")),
+        request=form.request,
+        compute=at.at("compute").function(form.compute),
+    )
+
+
+def _trainer(form: forms.TrainerForm, at: Place) -> TorchTrainer:
+    if form.torch is not None:
+        build: Any = at.at("torch", "build").function(form.torch.build)
+        return at.declare(TorchTrainer, **_same(form.torch, "build"), build=build)
+    trainer = at.at("object").imported(form.chosen)
+    if not isinstance(trainer, TorchTrainer):
+        at.refuse(f"{form.chosen} is {type(trainer).__name__}", "name a TorchTrainer")
+    return trainer
+
+
+def _model(form: forms.ModelForm, known: Declared, at: Place) -> Model:
+    measurements = {name: at.at("measurements", name).function(path) for name, path in form.measurements.items()}
+    return at.declare(
+        Model,
+        **_same(form, "training_set", "trainer", "measurements"),
+        training_set=_training_set(form.training_set, known, at.at("training_set")),
+        trainer=_trainer(form.trainer, at.at("trainer")),
+        measurements=measurements,
+    )
+
+
+def _same(form: forms.Form, *other: str) -> dict[str, Any]:
+    """The fields that are called alike and mean the same in the spec: all but `other`."""
+    return {name: getattr(form, name) for name in type(form).model_fields if name not in other}

@@ -1,0 +1,284 @@
+"""What a team's YAML may say: forms with the specs' own field names, and the specs themselves where they hold plain values.
+
+References are names in the same file; code is a dotted path; durations are ISO 8601, as in `PT3H` and `P1D`. Where there is a
+choice, its name is the key: `read: {files: {...}}`, `{mean: {column: delay, over: PT1H}}`. Rules stand with the specs alone.
+"""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Annotated, Any, Literal, TypeVar
+
+import dagster as dg
+import msgspec
+from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema, WrapValidator, model_validator
+from pydantic.annotated_handlers import GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from formats.errors import DeclarationError
+from platform_assets.calendar import Calendar
+from platform_assets.contracts.outcomes import DefaultValue, LastGood
+from platform_assets.features.aggregations import Count, Distinct, Last, Max, Mean, Min, Rate, Sum
+from platform_assets.features.sources import FileSource, PostgresSource
+from platform_assets.features.spec import Entity
+from platform_assets.monitoring.retraining import RetrainingRule
+from platform_assets.promotion.spec import AnyGate, Card, Gate
+
+T = TypeVar("T")
+
+
+class _Given:
+    """`null` in the file means nothing: the schema is that of the value alone, so that what is wrong in it can be named."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        (schema,) = (each for each in handler(core)["anyOf"] if each != {"type": "null"})
+        found: JsonSchemaValue = schema
+        return found
+
+
+Maybe = Annotated[T | None, _Given()]
+Dotted = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$", description="<package>.<module>.<name>")]
+
+
+def _sound(value: object, build: Callable[[object], object]) -> object:
+    """The spec, or what it refuses in pydantic's words, which are told with their line."""
+    try:
+        return build(value)
+    except DeclarationError as error:
+        raise ValueError(f"{error.message}; {error.hint}") from error
+
+
+def _converted(kind: Any) -> Callable[[object], object]:  # noqa: ANN401 a type, or a union of types
+    """What makes a msgspec `kind` of plain values; its refusals in pydantic's words."""
+
+    def convert(value: object) -> object:
+        try:
+            return msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            raise ValueError(str(error)) from error
+
+    return lambda value: _sound(value, convert)
+
+
+def _schema(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.json.schema(kind)["$defs"][kind.__name__]
+    return found
+
+
+def _gate_schema() -> dict[str, Any]:
+    """One schema a gate, chosen by its tag: an error then names the field, where `oneOf` would only say that none fits."""
+    kinds = {str(kind.__struct_config__.tag): _schema(kind) for kind in AnyGate.__args__}
+    chosen = [
+        {"if": {"properties": {"gate": {"const": tag}}, "required": ["gate"]}, "then": schema}
+        for tag, schema in kinds.items()
+    ]
+    return {
+        "type": "object",
+        "required": ["gate"],
+        "properties": {"gate": {"enum": sorted(kinds)}},
+        "allOf": chosen,
+    }
+
+
+GateForm = Annotated[Gate, PlainValidator(_converted(AnyGate)), WithJsonSchema(_gate_schema())]
+CardForm = Annotated[Card, PlainValidator(_converted(Card)), WithJsonSchema(_schema(Card))]
+
+
+class Form(dg.Model):
+    """A part of the file; a key that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Choice(Form):
+    """Exactly one of its keys."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    @model_validator(mode="after")
+    def _one(self) -> "Choice":
+        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"write exactly one of {', '.join(type(self).model_fields)}; there are {len(given)}")
+        return self
+
+    @property
+    def chosen(self) -> Any:  # noqa: ANN401 whatever its key stands for
+        """The value of the key that is there."""
+        return next(value for name in type(self).model_fields if (value := getattr(self, name)) is not None)
+
+
+class DegradeForm(Choice):
+    """What replaces a bad value."""
+
+    last_good: Maybe[LastGood] = None
+    default_value: Maybe[DefaultValue] = None
+
+
+class ContractForm(Form):
+    """A Contract; `schema` names the pandera model, `rules` name RowRules."""
+
+    pandera: Dotted = Field(alias="schema")
+    key: tuple[str, ...]
+    event_time: Maybe[str] = None
+    known_time: Maybe[str] = None
+    version: int = 1
+    on_breach: Literal["block", "quarantine"] = "block"
+    outcomes: dict[str, Literal["block", "quarantine"] | DegradeForm] = Field(default_factory=dict)
+    quarantine_limit: float = 0.05
+    degrade_limit: float = 0.05
+    rules: tuple[Dotted, ...] = ()
+    until: Maybe[date] = None
+    carries: tuple[str, ...] = ()
+
+
+class ReadForm(Choice):
+    """Where a table's rows come from: by day from files, Postgres or a function, or at once from one (`whole`)."""
+
+    files: Maybe[Annotated[FileSource, WrapValidator(_sound)]] = None
+    postgres: Maybe[PostgresSource] = None
+    function: Maybe[Dotted] = None
+    whole: Maybe[Dotted] = None
+
+
+class RawTableForm(Form):
+    """A RawTable."""
+
+    name: str
+    description: str
+    contract: ContractForm
+    read: ReadForm
+    version_of: Maybe[str] = None
+    settle: timedelta = timedelta()
+
+
+class SourceForm(Form):
+    """A Source: `table` names a raw table."""
+
+    table: str
+    lookback_days: int = 0
+
+
+class AggregationForm(Choice):
+    """One aggregation over a window."""
+
+    count: Maybe[Count] = None
+    distinct: Maybe[Distinct] = None
+    rate: Maybe[Rate] = None
+    sum: Maybe[Sum] = None
+    mean: Maybe[Mean] = None
+    min: Maybe[Min] = None
+    max: Maybe[Max] = None
+    last: Maybe[Last] = None
+
+
+class WindowsForm(Form):
+    """What makes a WindowedView: aggregations of one raw table at the ticks of a grid."""
+
+    source: SourceForm
+    step: timedelta
+    aggregates: dict[str, AggregationForm]
+    placed_by: Literal["known", "event"] = "known"
+
+
+class ComputedForm(Form):
+    """What makes any other FeatureView: a function of raw tables."""
+
+    sources: tuple[SourceForm, ...]
+    compute: Dotted
+
+
+class ValuesForm(Choice):
+    """How a view's features come to be."""
+
+    windows: Maybe[WindowsForm] = None
+    computed: Maybe[ComputedForm] = None
+
+
+class ViewForm(Form):
+    """A FeatureView; `entity` is a name."""
+
+    name: str
+    description: str
+    entity: str
+    contract: ContractForm
+    values: ValuesForm
+    time_to_live: timedelta
+    version_of: Maybe[str] = None
+    servable_within: Maybe[timedelta] = None
+
+
+class SpineForm(Form):
+    """A Spine: `tables` are names of raw tables."""
+
+    tables: tuple[str, ...]
+    contract: ContractForm
+    request: tuple[str, ...]
+    compute: Dotted
+
+
+class LabelForm(Form):
+    """A Label: `table` names a raw table."""
+
+    table: str
+    column: str
+    delay: timedelta
+
+
+class TrainingSetForm(Form):
+    """A TrainingSet: `views` are names."""
+
+    spine: SpineForm
+    label: LabelForm
+    views: tuple[str, ...]
+    history_months: int = 12
+
+
+class TorchForm(Form):
+    """A TorchTrainer: `build` makes the untrained module, as `platform_assets.linear_network` does."""
+
+    build: Dotted
+    refit: bool = True
+    epochs: int = 4
+    batch_size: int = 512
+    learning_rate: float = 1.5e-3
+    weight_decay: float = 1e-2
+    patience: int = 2
+    seed: int = 0
+    threads: int = 1
+
+
+class TrainerForm(Choice):
+    """A shipped kind of trainer with its settings, or a trainer that a module has (`object`)."""
+
+    torch: Maybe[TorchForm] = None
+    object: Maybe[Dotted] = None
+
+
+class ModelForm(Form):
+    """A Model; its endpoint is deployed in `environment`, whose policy its `gates` come on top of."""
+
+    name: str
+    description: str
+    training_set: TrainingSetForm
+    trainer: TrainerForm
+    gates: tuple[GateForm, ...] = ()
+    baseline_by: tuple[str, ...] = ()
+    slices: tuple[str, ...] = ()
+    card: Maybe[CardForm] = None
+    measurements: dict[str, Dotted] = Field(default_factory=dict)
+    environment: str = "prod"
+    staging: str | None = "staging"
+    retraining: Annotated[RetrainingRule, WrapValidator(_sound)] = RetrainingRule()
+
+
+class TeamForm(Form):
+    """A Team: everything that it owns, from raw tables to endpoints."""
+
+    name: str
+    contact: str
+    calendar: Calendar
+    entities: tuple[Entity, ...] = ()
+    raw_tables: tuple[RawTableForm, ...] = ()
+    views: tuple[ViewForm, ...] = ()
+    models: tuple[ModelForm, ...] = ()
