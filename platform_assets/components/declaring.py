@@ -9,7 +9,10 @@ from platform_assets.components.place import Place
 from platform_assets.contracts.outcomes import Outcome
 from platform_assets.contracts.rules import RowRule
 from platform_assets.contracts.spec import Contract
-from platform_assets.datasets.spec import Label, Spine, TrainingSet
+from platform_assets.datasets.cleaning import Clean, Cleaning
+from platform_assets.datasets.sampling import Augment, Sampling
+from platform_assets.datasets.spec import Spine, TrainingSet
+from platform_assets.features.labels import LabelView
 from platform_assets.features.spec import Entity, FeatureView, RawTable, Source
 from platform_assets.features.windowed import WindowedView
 from platform_assets.team import Model, Team
@@ -101,15 +104,39 @@ def _view(form: forms.ViewForm, known: Declared, at: Place) -> FeatureView:
 
 
 def _training_set(form: forms.TrainingSetForm, known: Declared, at: Place) -> TrainingSet:
-    table = at.at("label", "table").find("raw table", form.label.table, known.tables)
     views = tuple(at.at("views", number).find("view", name, known.views) for number, name in enumerate(form.views))
     return at.declare(
         TrainingSet,
         spine=_spine(form.spine, known, at.at("spine")),
-        label=Label(table, form.label.column, form.label.delay),
+        label=_label(form.label, known, at.at("label")),
         views=views,
         history_months=form.history_months,
+        cleaning=tuple(_cleaning(rule, at.at("cleaning", number)) for number, rule in enumerate(form.cleaning)),
+        split=form.split.chosen,
+        sampling=tuple(_sampling(sample, at.at("sampling", number)) for number, sample in enumerate(form.sampling)),
+        leakage=form.leakage,
     )
+
+
+def _label(form: forms.LabelForm, known: Declared, at: Place) -> LabelView:
+    return at.declare(
+        LabelView,
+        **_same(form, "entity", "table"),
+        entity=at.at("entity").find("entity", form.entity, known.entities),
+        table=at.at("table").find("raw table", form.table, known.tables),
+    )
+
+
+def _cleaning(form: forms.CleaningForm, at: Place) -> Cleaning:
+    return form.deduplicate or Clean(at.at("keep").function(str(form.keep)))
+
+
+def _sampling(form: forms.SamplingForm, at: Place) -> Sampling:
+    if form.augment is not None:
+        make = at.at("augment", "make").function(form.augment.make)
+        return at.declare(Augment, make, form.augment.seed)
+    sampling: Sampling = form.chosen
+    return sampling
 
 
 def _spine(form: forms.SpineForm, known: Declared, at: Place) -> Spine:
@@ -126,7 +153,8 @@ def _spine(form: forms.SpineForm, known: Declared, at: Place) -> Spine:
 def _trainer(form: forms.TrainerForm, at: Place) -> TorchTrainer:
     if form.torch is not None:
         build: Any = at.at("torch", "build").function(form.torch.build)
-        return at.declare(TorchTrainer, **_same(form.torch, "build"), build=build)
+        transforms = tuple(transform.chosen for transform in form.torch.transforms)
+        return at.declare(TorchTrainer, **_same(form.torch, "build", "transforms"), build=build, transforms=transforms)
     trainer = at.at("object").imported(form.chosen)
     if not isinstance(trainer, TorchTrainer):
         at.refuse(f"{form.chosen} is {type(trainer).__name__}", "name a TorchTrainer")

@@ -18,11 +18,16 @@ from pydantic_core import CoreSchema
 from formats.errors import DeclarationError
 from platform_assets.calendar import Calendar
 from platform_assets.contracts.outcomes import DefaultValue, LastGood
+from platform_assets.datasets.cleaning import Deduplicate
+from platform_assets.datasets.sampling import ClassWeights, Oversample, Undersample
+from platform_assets.datasets.spec import LeakageBounds
+from platform_assets.datasets.splits import GroupedSplit, KFold, RandomSplit, StratifiedSplit, TimeSplit, WalkForward
 from platform_assets.features.aggregations import Count, Distinct, Last, Max, Mean, Min, Rate, Sum
 from platform_assets.features.sources import FileSource, PostgresSource
 from platform_assets.features.spec import Entity
 from platform_assets.monitoring.retraining import RetrainingRule
 from platform_assets.promotion.spec import AnyGate, Card, Gate
+from platform_assets.training.transforms import Impute, OneHot, Scale, SelectBest
 
 T = TypeVar("T")
 
@@ -218,11 +223,48 @@ class SpineForm(Form):
 
 
 class LabelForm(Form):
-    """A Label: `table` names a raw table."""
+    """A LabelView: `entity` and `table` are names."""
 
+    name: str
+    entity: str
     table: str
     column: str
     delay: timedelta
+    description: str = ""
+
+
+class CleaningForm(Choice):
+    """Which rows are left out before the set is stored: repeats, or those that a function does not keep."""
+
+    deduplicate: Maybe[Deduplicate] = None
+    keep: Maybe[Dotted] = None
+
+
+class SplitForm(Choice):
+    """What of the set validates while a model is trained."""
+
+    time: Maybe[Annotated[TimeSplit, WrapValidator(_sound)]] = None
+    random: Maybe[Annotated[RandomSplit, WrapValidator(_sound)]] = None
+    stratified: Maybe[Annotated[StratifiedSplit, WrapValidator(_sound)]] = None
+    grouped: Maybe[Annotated[GroupedSplit, WrapValidator(_sound)]] = None
+    k_fold: Maybe[Annotated[KFold, WrapValidator(_sound)]] = None
+    walk_forward: Maybe[Annotated[WalkForward, WrapValidator(_sound)]] = None
+
+
+class AugmentForm(Form):
+    """An Augment."""
+
+    make: Dotted
+    seed: int = 0
+
+
+class SamplingForm(Choice):
+    """What is done to the part that is learnt from."""
+
+    undersample: Maybe[Annotated[Undersample, WrapValidator(_sound)]] = None
+    oversample: Maybe[Annotated[Oversample, WrapValidator(_sound)]] = None
+    class_weights: Maybe[ClassWeights] = None
+    augment: Maybe[AugmentForm] = None
 
 
 class TrainingSetForm(Form):
@@ -232,12 +274,26 @@ class TrainingSetForm(Form):
     label: LabelForm
     views: tuple[str, ...]
     history_months: int = 12
+    cleaning: tuple[CleaningForm, ...] = ()
+    split: SplitForm = SplitForm(time=TimeSplit())
+    sampling: tuple[SamplingForm, ...] = ()
+    leakage: LeakageBounds = LeakageBounds()
+
+
+class TransformForm(Choice):
+    """A step that is fitted on what is learnt from, between the raw numbers and the network."""
+
+    impute: Maybe[Impute] = None
+    scale: Maybe[Scale] = None
+    one_hot: Maybe[Annotated[OneHot, WrapValidator(_sound)]] = None
+    select_best: Maybe[Annotated[SelectBest, WrapValidator(_sound)]] = None
 
 
 class TorchForm(Form):
     """A TorchTrainer: `build` makes the untrained module, as `platform_assets.linear_network` does."""
 
     build: Dotted
+    transforms: tuple[TransformForm, ...] = ()
     refit: bool = True
     epochs: int = 4
     batch_size: int = 512

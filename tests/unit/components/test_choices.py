@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from aviation.team import DEPARTURE_DELAY
 from dagster_shared.yaml_utils import parse_yaml_with_source_position
@@ -13,6 +14,11 @@ from platform_assets import Count, DefaultValue, FileSource, LastGood, Max, Min,
 from platform_assets.components import forms
 from platform_assets.components.declaring import declared_team
 from platform_assets.components.place import Place
+from platform_assets.datasets.cleaning import Clean, Deduplicate
+from platform_assets.datasets.sampling import Augment, ClassWeights, Undersample
+from platform_assets.datasets.spec import LeakageBounds
+from platform_assets.datasets.splits import GroupedSplit, KFold, RandomSplit, StratifiedSplit, TimeSplit, WalkForward
+from platform_assets.training.transforms import Impute, OneHot, Scale, SelectBest
 
 AVIATION = Path(__file__).with_name("aviation.yaml")
 
@@ -26,6 +32,7 @@ def with_change(old: str, new: str) -> Team:
     return declared_team(form, Place(document.source_position_tree, ("attributes",)))
 
 
+VIEWS = "views: [origin_weather, origin_congestion, carrier_record]"
 WEATHER = "read: {function: aviation.sources.read_weather}"
 
 
@@ -85,6 +92,57 @@ def test_outcomes() -> None:
 def test_an_aggregation(written: str, aggregation: object) -> None:
     view: Any = with_change("{count: {column: departure_delay_minutes, over: P7D}}", written).views[2]
     assert view.aggregates["carrier_departed_7d"] == aggregation
+
+
+@pytest.mark.parametrize(
+    ("written", "split"),
+    [
+        ("{time: {tail: P7D, gap: P1D}}", TimeSplit(timedelta(days=7), timedelta(days=1))),
+        ("{random: {share: 0.1, seed: 4}}", RandomSplit(0.1, 4)),
+        ("{stratified: {strata: [carrier]}}", StratifiedSplit(strata=("carrier",))),
+        ("{grouped: {by: [carrier]}}", GroupedSplit(("carrier",))),
+        ("{k_fold: {folds: 3}}", KFold(3)),
+        ("{walk_forward: {steps: 2, horizon: P7D}}", WalkForward(2, timedelta(days=7))),
+    ],
+)
+def test_a_split(written: str, split: object) -> None:
+    model = with_change(VIEWS, f"{VIEWS}\n        split: {written}").models[0]
+    assert model.training_set.split == split
+
+
+def test_a_split_that_is_wrong_is_refused_by_its_own_rule() -> None:
+    with pytest.raises(ValueError, match="must be between 0 and 1"):
+        with_change(VIEWS, f"{VIEWS}\n        split: {{random: {{share: 2}}}}")
+
+
+def test_what_is_done_to_rows_and_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    from aviation import views
+
+    monkeypatch.setattr(views, "complete", complete, raising=False)
+    monkeypatch.setattr(views, "twice", twice, raising=False)
+    written = f"""{VIEWS}
+        cleaning: [{{deduplicate: {{by: [carrier]}}}}, {{keep: aviation.views.complete}}]
+        sampling: [{{undersample: {{ratio: 3}}}}, {{class_weights: {{}}}}, {{augment: {{make: aviation.views.twice, seed: 2}}}}]
+        leakage: {{maximum_auc: 0.8, apart: [carrier]}}"""
+    dataset = with_change(VIEWS, written).models[0].training_set
+    assert dataset.cleaning == (Deduplicate(("carrier",)), Clean(complete))
+    assert dataset.sampling == (Undersample(3), ClassWeights(), Augment(twice, 2))
+    assert dataset.leakage == LeakageBounds(0.8, apart=("carrier",))
+
+
+def complete(rows: pl.DataFrame) -> pl.Series:
+    return rows["carrier"].is_not_null()
+
+
+def twice(rows: pl.DataFrame, seed: int) -> pl.DataFrame:
+    return rows.sample(fraction=1.0, seed=seed)
+
+
+def test_transformations() -> None:
+    old = "{torch: {build: aviation.network.build}}"
+    written = "[{impute: {strategy: mean}}, {scale: {}}, {one_hot: {columns: [carrier]}}, {select_best: {count: 3}}]"
+    trainer = with_change(old, f"{{torch: {{build: aviation.network.build, transforms: {written}}}}}").models[0].trainer
+    assert trainer.transforms == (Impute("mean"), Scale(), OneHot(("carrier",)), SelectBest(3))
 
 
 def test_a_trainer_that_a_module_has(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,8 @@ from platform_assets.components.component import TeamComponent
 from platform_assets.components.declaring import declared_team
 from platform_assets.components.place import Place
 from platform_assets.contracts.spec import Contract
-from platform_assets.datasets.spec import Label, Spine, TrainingSet
+from platform_assets.datasets.spec import Spine, TrainingSet
+from platform_assets.features.labels import LabelView
 from platform_assets.features.spec import FeatureView, RawTable, Source
 from platform_assets.features.windowed import WindowedView
 from platform_assets.team import Model, Team
@@ -33,7 +34,7 @@ FORMS = {
     FeatureView: forms.ViewForm,
     WindowedView: forms.ViewForm,
     Spine: forms.SpineForm,
-    Label: forms.LabelForm,
+    LabelView: forms.LabelForm,
     TrainingSet: forms.TrainingSetForm,
     TorchTrainer: forms.TorchForm,
     Model: forms.ModelForm,
@@ -96,7 +97,8 @@ def test_a_form_has_every_field_of_its_spec(spec: type) -> None:
         if field.default is not dataclasses.MISSING and name not in ("read", "read_whole"):
             assert known[name].default == field.default, name
         elif field.default_factory is not dataclasses.MISSING:
-            assert known[name].get_default(call_default_factory=True) == field.default_factory(), name
+            default = known[name].get_default(call_default_factory=True)
+            assert (default.chosen if isinstance(default, forms.Choice) else default) == field.default_factory(), name
 
 
 def test_the_windows_of_a_form_are_those_of_a_windowed_view() -> None:

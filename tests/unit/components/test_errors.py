@@ -41,7 +41,7 @@ MISTAKES = {
     ),
     "an entity": Mistake("entity: origin", "entity: airport", "entity: airport", "there is no entity 'airport' in this file"),
     "a table": Mistake("{table: readings}", "{table: reading}", "table: reading}", "there is no raw table 'reading'"),
-    "a label's table": Mistake("{table: showers", "{table: rain", "table: rain", "there is no raw table 'rain'"),
+    "a label's table": Mistake("table: showers, column", "table: rain, column", "table: rain", "there is no raw table 'rain'"),
     "a view": Mistake("views: [recent_weather]", "views: [recent]", "recent]", "there is no view 'recent'"),
     "a function": Mistake(
         "sources.read_showers", "sources.read_rain", "function: drizzle.sources.read_rain", "drizzle.sources has no read_rain"
