@@ -49,6 +49,7 @@ FROZEN = [
     "RowRule",
     "ServingSkew",
     "SignatureEqualsContract",
+    "SignatureVerified",
     "SizeBudget",
     "SliceGap",
     "Source",

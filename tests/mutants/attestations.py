@@ -1,0 +1,80 @@
+"""One-line mutants of attestations, and of the three places that look at them; each must turn the named test red."""
+
+from tests.mutants.promotion import Mutant
+
+_SIGNED = "tests/unit/promotion/test_signed.py::"
+_FORMAT = "tests/unit/formats/test_attestation.py::"
+_SERVED = "tests/unit/serving/test_attested_releases.py::"
+
+MUTANTS = (
+    Mutant(
+        "unsigned-passes",
+        "platform_assets/promotion/signed.py",
+        "for name in REQUIRED for found in",
+        "for name in REQUIRED[:0] for found in",
+        f"{_SIGNED}test_an_unsigned_bundle_has_failed",
+    ),
+    Mutant(
+        "provenance-not-compared",
+        "platform_assets/promotion/signed.py",
+        'if name == "provenance":',
+        "if name != name:",
+        f"{_SIGNED}test_a_provenance_of_other_data_or_code_has_failed",
+    ),
+    Mutant(
+        "another-bundles-attestations",
+        "formats/attestation.py",
+        "statement.predicate_type, statement.subject)",
+        "statement.predicate_type, expected.subject)",
+        f"{_SIGNED}test_a_swapped_graph_with_a_fitting_manifest_has_failed",
+    ),
+    Mutant(
+        "another-statement-in-its-place",
+        "formats/attestation.py",
+        "statement.type, statement.predicate_type,",
+        "statement.type, expected.predicate_type,",
+        f"{_SIGNED}test_a_damaged_envelope_or_a_swapped_one_has_failed",
+    ),
+    Mutant(
+        "listed-files-not-compared",
+        "formats/attestation.py",
+        'if name == "signature" and statement != expected:',
+        'if name == "" and statement != expected:',
+        f"{_FORMAT}test_what_does_not_count",
+    ),
+    Mutant(
+        "payload-of-another-type",
+        "formats/signing.py",
+        "if envelope.payload_type != payload_type:",
+        "if not envelope.payload_type:",
+        f"{_FORMAT}test_what_does_not_count",
+    ),
+    Mutant(
+        "signature-not-verified",
+        "formats/signing.py",
+        "if key is not None and _verifies(",
+        "if key is not None or _verifies(",
+        f"{_FORMAT}test_what_does_not_count",
+    ),
+    Mutant(
+        "revoked-authority-counts",
+        "formats/trusted_keys.py",
+        "if key_id(key) not in revoked)",
+        "if key_id(key))",
+        f"{_SIGNED}test_a_revoked_key_has_failed_and_a_retired_one_has_not",
+    ),
+    Mutant(
+        "released-without-attestations",
+        "platform_assets/promotion/issue.py",
+        "    require_attested(folder, read_manifest(folder, grounds.bundle), desk.trusted)\n",
+        "",
+        f"{_SIGNED}test_a_policy_that_does_not_ask_for_it_releases_nothing_that_is_not_attested",
+    ),
+    Mutant(
+        "served-without-attestations",
+        "serving/releases.py",
+        "        require_attested(folder, read_manifest(folder, document.bundle), trusted)\n",
+        "",
+        f"{_SERVED}test_a_server_does_not_start_without_an_attestation",
+    ),
+)
