@@ -19,6 +19,7 @@ Failpoint = Literal[
     "bundle.before_rename",
     "bundle.after_rename",
     "attestation.before_store",
+    "import.before_point",
     "ledger.before_commit",
     "ledger.after_commit",
     "anchor.before_write",

@@ -26,7 +26,8 @@ def attest(desk: Desk, request: Attest) -> Attested:
     candidate = candidate_of(proposed(desk, request.bundle, request.model))
     manifest = read_manifest(store.open(request.bundle), request.bundle)
     sbom = require_recorded(candidate, "sbom", store.attestation(request.bundle, "sbom"))
-    found = statements(manifest, candidate, msgspec.json.decode(sbom, type=dict))
+    training = store.attestation(request.bundle, "training")
+    found = statements(manifest, candidate, msgspec.json.decode(sbom, type=dict), training)
     documents = {name: sign_statement(statement, desk.key).decode() for name, statement in found.items()}
     return Attested(bundle=request.bundle, documents=documents)
 

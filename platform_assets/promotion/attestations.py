@@ -11,40 +11,46 @@ import msgspec
 
 from formats.attestation import EVALUATION, Statement, signature_statement, statement_about
 from formats.bundle import Manifest
+from formats.canonical import sha256_hex
 from platform_assets.promotion.candidate import Candidate
 from platform_assets.promotion.records import Decision
 from platform_assets.promotion.spec import GateResult
 from resources.lake import TableRef
 
 BUILD_TYPE = "urn:roadbed:training:1"
+TRAINING_RECORD = "training record"
+TRAINING_SET = "training set"
 
 _OUTCOMES = {"passed": "passedTests", "attested": "passedTests", "incomparable": "warnedTests", "failed": "failedTests"}
 
 
-def statements(manifest: Manifest, candidate: Candidate, sbom: Mapping[str, Any]) -> dict[str, Statement]:
-    """The statements about a proposed bundle, by name."""
+def statements(
+    manifest: Manifest, candidate: Candidate, sbom: Mapping[str, Any], training: bytes | None
+) -> dict[str, Statement]:
+    """The statements about a proposed bundle, by name. `training` is the record of its training, if it was kept."""
     return {
         "signature": signature_statement(manifest),
-        "provenance": statement_about(manifest.digest, "provenance", provenance(candidate)),
+        "provenance": statement_about(manifest.digest, "provenance", provenance(candidate, training)),
         "sbom": statement_about(manifest.digest, "sbom", sbom),
     }
 
 
-def provenance(candidate: Candidate) -> dict[str, Any]:
+def provenance(candidate: Candidate, training: bytes | None) -> dict[str, Any]:
     """How the candidate was built, in the words of https://slsa.dev/spec/v1.0/provenance."""
     run = {"invocationId": candidate.dagster_run} if candidate.dagster_run else {}
+    record = [] if training is None else [{"name": TRAINING_RECORD, "digest": {"sha256": sha256_hex(training)}}]
     return {
         "buildDefinition": build_definition(candidate),
         "runDetails": {
             "builder": {"id": f"urn:roadbed:code-location:{candidate.model.partition('/')[0]}"},
             "metadata": run,
-            "byproducts": [{"name": "mlflow run", "uri": f"urn:mlflow:run:{candidate.mlflow_run or 'none'}"}],
+            "byproducts": [*record, {"name": "mlflow run", "uri": f"urn:mlflow:run:{candidate.mlflow_run or 'none'}"}],
         },
     }
 
 
 def build_definition(candidate: Candidate) -> dict[str, Any]:
-    """What decides the bytes of the bundle. Digests of tables and code are no SHA-256 of a file, so they have names of their own."""
+    """What decides the bytes of the bundle. Digests that are no SHA-256 of a file have names of their own."""
     fingerprint = candidate.fingerprint
     return {
         "buildType": BUILD_TYPE,
@@ -56,7 +62,7 @@ def build_definition(candidate: Candidate) -> dict[str, Any]:
             "hardware": fingerprint.hardware,
         },
         "resolvedDependencies": [
-            _table("training set", candidate.training_set),
+            _table(TRAINING_SET, candidate.training_set),
             {"name": "code", "digest": {"roadbedCodeClosure": _hex(fingerprint.code)}},
             {"name": "requirements.lock", "digest": {"sha256": _hex(fingerprint.lock)}},
             {

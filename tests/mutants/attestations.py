@@ -1,8 +1,9 @@
-"""One-line mutants of attestations, and of the three places that look at them; each must turn the named test red."""
+"""One-line mutants of attestations, of the places that look at them, and of imports; each must turn the named test red."""
 
 from tests.mutants.promotion import Mutant
 
 _SIGNED = "tests/unit/promotion/test_signed.py::"
+_CARRIED = "tests/unit/promotion/test_carry.py::"
 _FORMAT = "tests/unit/formats/test_attestation.py::"
 _SERVED = "tests/unit/serving/test_attested_releases.py::"
 
@@ -69,6 +70,34 @@ MUTANTS = (
         "    require_attested(folder, read_manifest(folder, grounds.bundle), desk.trusted)\n",
         "",
         f"{_SIGNED}test_a_policy_that_does_not_ask_for_it_releases_nothing_that_is_not_attested",
+    ),
+    Mutant(
+        "every-origin-trusted-to-release",
+        "formats/trusted_keys.py",
+        "    return (*_unrevoked(folder, keys), *retired_keys(folder))",
+        "    return (*_unrevoked(folder, keys), *retired_keys(folder), *_keys_in(folder / ORIGINS))",
+        f"{_CARRIED}test_an_origins_word_counts_for_imports_alone",
+    ),
+    Mutant(
+        "training-record-not-compared",
+        "platform_assets/promotion/carry.py",
+        "    if recorded != sha256_hex(record):",
+        "    if not recorded:",
+        f"{_CARRIED}test_missing_foreign_and_swapped_files_are_refused",
+    ),
+    Mutant(
+        "partition-leads-anywhere",
+        "platform_assets/promotion/carry.py",
+        "if not (_MODEL.fullmatch(model) and _PARTITION.fullmatch(partition)):",
+        "if not (model and partition):",
+        f"{_CARRIED}test_a_provenance_that_leads_out_of_the_store_is_refused",
+    ),
+    Mutant(
+        "archives-hide-things",
+        "formats/bundle_archive.py",
+        "    if pack(files) != data:",
+        "    if not files:",
+        "tests/unit/formats/test_bundle_archive.py::test_a_hostile_archive_is_refused",
     ),
     Mutant(
         "served-without-attestations",

@@ -16,7 +16,9 @@ SBOM = {"bomFormat": "CycloneDX", "specVersion": "1.6"}
 def sign_bundle(bundles: Path, candidate: Candidate, key: PrivateKey, names: Iterable[str] = REQUIRED) -> Path:
     """Put the attestations of a candidate's bundle beside it; the bundle's folder."""
     folder = bundles / candidate.bundle.removeprefix("sha256:")
-    found = statements(read_manifest(folder, candidate.bundle), candidate, SBOM)
+    record = folder / "attestations" / "training.json"
+    training = record.read_bytes() if record.exists() else None
+    found = statements(read_manifest(folder, candidate.bundle), candidate, SBOM, training)
     for name in names:
         write_atomic(attestation_path(folder, name), sign_statement(found[name], key))
     return folder

@@ -253,7 +253,7 @@ def test_a_killed_store_is_completed_by_the_next(bare: Place, failpoint: str) ->
 
 def test_statements_are_signed_one_by_one(place: Place) -> None:
     manifest = read_manifest(place.folder, place.bundle)
-    found = statements(manifest, place.candidate(place.bundle), SBOM)
+    found = statements(manifest, place.candidate(place.bundle), SBOM, None)
     key = load_key(place.home)
     stored = {name: attestation_path(place.folder, name).read_bytes() for name in REQUIRED}
     assert {name: sign_statement(statement, key) for name, statement in found.items()} == stored
