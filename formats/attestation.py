@@ -58,6 +58,14 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     predicate: dict[str, Any]
 
 
+class _Header(msgspec.Struct, frozen=True, rename="camel"):
+    """A statement without what it says, which may be long."""
+
+    type: str = msgspec.field(name="_type")
+    subject: tuple[Subject, ...]
+    predicate_type: str
+
+
 class _Hint(msgspec.Struct, frozen=True):
     hint: str
 
@@ -98,7 +106,7 @@ def signature_statement(manifest: Manifest) -> Statement:
 
 def sign_statement(statement: Statement, key: PrivateKey) -> bytes:
     """The statement signed by `key`, as a Sigstore bundle."""
-    envelope = sign(canonical_json(msgspec.to_builtins(statement)), PAYLOAD_TYPE, key)
+    envelope = sign(_encoded(statement), PAYLOAD_TYPE, key)
     material = _Material(_Hint(sha256_hex(public_pem(key.public_key()))))
     return msgspec.json.encode(_SigstoreBundle(MEDIA_TYPE, material, msgspec.Raw(envelope)))
 
@@ -109,41 +117,23 @@ def open_attestation(data: bytes, name: str, manifest: Manifest, trusted: Iterab
     Raises:
         IntegrityError: no Sigstore bundle, of another type, by an unknown or revoked key, altered, or about something else.
     """
+    payload = _verified(data, name, manifest, trusted)
     try:
-        outer = msgspec.json.decode(data, type=_SigstoreBundle)
-        payload = open_envelope(bytes(outer.dsse_envelope), PAYLOAD_TYPE, trusted)
-        statement = msgspec.json.decode(payload, type=Statement)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return msgspec.json.decode(payload, type=Statement)
+    except msgspec.DecodeError as error:
         raise _refused(manifest.digest, name, f"cannot be read ({error})") from error
-    except IntegrityError as error:
-        raise _refused(manifest.digest, name, f"does not count: {error.message}") from error
-    expected = _expected(name, manifest)
-    found = (outer.media_type, statement.type, statement.predicate_type, statement.subject)
-    if found != (MEDIA_TYPE, _STATEMENT, expected.predicate_type, expected.subject):
-        raise _refused(manifest.digest, name, f"is a {statement.predicate_type} about {_named(statement)}")
-    if name == "signature" and statement != expected:
-        raise _refused(manifest.digest, name, "lists other files than the manifest")
-    return statement
 
 
 def read_attestation(folder: Path, name: str, manifest: Manifest, trusted: Iterable[PublicKey]) -> Statement:
     """The statement `name` beside the bundle in `folder`. Raises IntegrityError if it is absent, huge, or as `open_attestation`."""
-    path = attestation_path(folder, name)
-    try:
-        with path.open("rb") as file:
-            data = file.read(_LARGEST + 1)
-    except OSError as error:
-        raise _refused(manifest.digest, name, f"cannot be read ({error.strerror})") from error
-    if len(data) > _LARGEST:
-        raise _refused(manifest.digest, name, f"has more than {_LARGEST} bytes")
-    return open_attestation(data, name, manifest, trusted)
+    return open_attestation(_read(folder, name, manifest), name, manifest, trusted)
 
 
 def require_attested(folder: Path, manifest: Manifest, trusted: Iterable[PublicKey]) -> None:
     """Raise IntegrityError unless every required attestation of the bundle in `folder` is there and counts."""
     keys = tuple(trusted)
     for name in REQUIRED:
-        read_attestation(folder, name, manifest, keys)
+        _verified(_read(folder, name, manifest), name, manifest, keys)
 
 
 def attestation_path(folder: Path, name: str) -> Path:
@@ -151,12 +141,46 @@ def attestation_path(folder: Path, name: str) -> Path:
     return folder / "attestations" / f"{name}{SUFFIX}.json"
 
 
+def _read(folder: Path, name: str, manifest: Manifest) -> bytes:
+    try:
+        with attestation_path(folder, name).open("rb") as file:
+            data = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise _refused(manifest.digest, name, f"cannot be read ({error.strerror})") from error
+    if len(data) > _LARGEST:
+        raise _refused(manifest.digest, name, f"has more than {_LARGEST} bytes")
+    return data
+
+
+def _verified(data: bytes, name: str, manifest: Manifest, trusted: Iterable[PublicKey]) -> bytes:
+    """The statement's bytes, after everything was verified but what the predicate says. Raises as `open_attestation`."""
+    try:
+        outer = msgspec.json.decode(data, type=_SigstoreBundle)
+        payload = open_envelope(bytes(outer.dsse_envelope), PAYLOAD_TYPE, trusted)
+        header = msgspec.json.decode(payload, type=_Header)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _refused(manifest.digest, name, f"cannot be read ({error})") from error
+    except IntegrityError as error:
+        raise _refused(manifest.digest, name, f"does not count: {error.message}") from error
+    expected = _expected(name, manifest)
+    found = (outer.media_type, header.type, header.predicate_type, header.subject)
+    if found != (MEDIA_TYPE, _STATEMENT, expected.predicate_type, expected.subject):
+        raise _refused(manifest.digest, name, f"is a {header.predicate_type} about {_named(header)}")
+    if name == "signature" and payload != _encoded(expected):
+        raise _refused(manifest.digest, name, "lists other files than the manifest")
+    return payload
+
+
+def _encoded(statement: Statement) -> bytes:
+    return canonical_json(msgspec.to_builtins(statement))
+
+
 def _expected(name: str, manifest: Manifest) -> Statement:
     return signature_statement(manifest) if name == "signature" else statement_about(manifest.digest, name, {})
 
 
-def _named(statement: Statement) -> str:
-    return ", ".join(subject.name for subject in statement.subject) or "nothing"
+def _named(header: _Header) -> str:
+    return ", ".join(subject.name for subject in header.subject) or "nothing"
 
 
 def _refused(digest: str, name: str, why: str) -> IntegrityError:

@@ -25,22 +25,22 @@ MUTANTS = (
     Mutant(
         "another-bundles-attestations",
         "formats/attestation.py",
-        "statement.predicate_type, statement.subject)",
-        "statement.predicate_type, expected.subject)",
+        "header.predicate_type, header.subject)",
+        "header.predicate_type, expected.subject)",
         f"{_SIGNED}test_a_swapped_graph_with_a_fitting_manifest_has_failed",
     ),
     Mutant(
         "another-statement-in-its-place",
         "formats/attestation.py",
-        "statement.type, statement.predicate_type,",
-        "statement.type, expected.predicate_type,",
+        "header.type, header.predicate_type,",
+        "header.type, expected.predicate_type,",
         f"{_SIGNED}test_a_damaged_envelope_or_a_swapped_one_has_failed",
     ),
     Mutant(
         "listed-files-not-compared",
         "formats/attestation.py",
-        'if name == "signature" and statement != expected:',
-        'if name == "" and statement != expected:',
+        'if name == "signature" and payload != _encoded(expected):',
+        'if name == "" and payload != _encoded(expected):',
         f"{_FORMAT}test_what_does_not_count",
     ),
     Mutant(
