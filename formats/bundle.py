@@ -6,7 +6,7 @@
       payload/contract.json    formats/contract.py
       payload/profile.json     formats/profile.py
       payload/example.json     a request and the answer that the model gave when it was built
-      attestations/<name>.json what was said about the bundle later; outside of the digest
+      attestations/<name>.json what was said about the bundle later; outside of the digest (signed: formats/attestation.py)
 
 Built in two folders on two days the digest is the same, because nothing but the payload counts.
 """
@@ -56,12 +56,8 @@ def manifest_of(payload: Mapping[str, bytes]) -> Manifest:
     return Manifest(files)
 
 
-def verify_bundle(folder: Path, digest: str) -> Manifest:
-    """The manifest of the bundle in `folder`, after every byte was compared with `digest`.
-
-    Raises:
-        IntegrityError: a file is missing, added or altered, or the bundle is not the one named.
-    """
+def read_manifest(folder: Path, digest: str) -> Manifest:
+    """The manifest of the bundle in `folder`. Raises IntegrityError if it cannot be read or is not of the bundle named."""
     try:
         manifest = msgspec.json.decode((folder / "manifest.json").read_bytes(), type=Manifest)
     except (OSError, msgspec.DecodeError) as error:
@@ -69,6 +65,16 @@ def verify_bundle(folder: Path, digest: str) -> Manifest:
     if manifest.digest != digest:
         raise _broken(digest, f"its manifest has the digest {manifest.digest}")
     _check_names(set(manifest.files), digest)
+    return manifest
+
+
+def verify_bundle(folder: Path, digest: str) -> Manifest:
+    """The manifest of the bundle in `folder`, after every byte was compared with `digest`.
+
+    Raises:
+        IntegrityError: a file is missing, added or altered, or the bundle is not the one named.
+    """
+    manifest = read_manifest(folder, digest)
     present = {path.name for path in (folder / "payload").glob("*")}
     if present != set(manifest.files):
         raise _broken(digest, f"it holds {sorted(present)} instead of {sorted(manifest.files)}")

@@ -18,6 +18,8 @@ Failpoint = Literal[
     "table.after_commit",
     "bundle.before_rename",
     "bundle.after_rename",
+    "attestation.before_store",
+    "import.before_point",
     "ledger.before_commit",
     "ledger.after_commit",
     "anchor.before_write",

@@ -86,7 +86,7 @@ def key_id(key: PublicKey) -> str:
 
 def sign(payload: bytes, payload_type: str, key: PrivateKey) -> bytes:
     """The envelope, as JSON, of `payload` signed by `key`."""
-    signature = key.sign(_pae(payload_type, payload), _ALGORITHM)
+    signature = key.sign(_pae(payload_type, payload), _deterministic())
     envelope = Envelope(
         payload=base64.b64encode(payload).decode(),
         payload_type=payload_type,
@@ -111,6 +111,11 @@ def open_envelope(data: bytes, payload_type: str, trusted: Iterable[PublicKey]) 
             return payload
     names = ", ".join(signature.keyid[:12] for signature in envelope.signatures) or "nobody"
     raise _refused(f"it is signed by {names}; trusted: {', '.join(name[:12] for name in keys) or 'nobody'}")
+
+
+def _deterministic() -> ec.ECDSA:
+    # RFC 6979: signed again, a document is the same bytes, and a poor source of random numbers gives no key away.
+    return ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
 
 
 def _decode(data: bytes) -> tuple[Envelope, bytes]:

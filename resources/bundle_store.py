@@ -1,5 +1,6 @@
 """Bundles by digest: written once, never changed, verified whenever they are opened."""
 
+import re
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -13,6 +14,8 @@ from formats.errors import IntegrityError
 from formats.failpoints import failpoint
 from formats.identifiers import uuid7
 
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
 
 class BundleStore(ABC):
     """Bundles and what was said about them."""
@@ -20,6 +23,10 @@ class BundleStore(ABC):
     @abstractmethod
     def put(self, payload: Mapping[str, bytes]) -> str:
         """Store the payload and return its digest; storing it again changes nothing, or mends what was damaged since."""
+
+    @abstractmethod
+    def exists(self, digest: str) -> bool:
+        """Whether a bundle is stored under this name, whole or damaged."""
 
     @abstractmethod
     def open(self, digest: str) -> Path:
@@ -45,6 +52,10 @@ class BundleStore(ABC):
     def attestation(self, digest: str, name: str) -> bytes | None:
         """The attestation `name` of the bundle, if there is one."""
 
+    @abstractmethod
+    def attestations(self, digest: str) -> tuple[str, ...]:
+        """The names of the bundle's attestations, in order."""
+
 
 class FileBundleStore(BundleStore):
     """Bundles in a folder of this machine."""
@@ -68,6 +79,10 @@ class FileBundleStore(BundleStore):
         self._rename(beside, target, manifest.digest)
         failpoint("bundle.after_rename")
         return manifest.digest
+
+    @override
+    def exists(self, digest: str) -> bool:
+        return _DIGEST.fullmatch(digest) is not None and self._folder(digest).is_dir()
 
     @override
     def open(self, digest: str) -> Path:
@@ -101,6 +116,10 @@ class FileBundleStore(BundleStore):
     def attestation(self, digest: str, name: str) -> bytes | None:
         path = self._folder(digest) / "attestations" / f"{name}.json"
         return path.read_bytes() if path.exists() else None
+
+    @override
+    def attestations(self, digest: str) -> tuple[str, ...]:
+        return tuple(sorted(path.stem for path in (self._folder(digest) / "attestations").glob("[!.]*.json")))
 
     def _folder(self, digest: str) -> Path:
         return self._root / digest.removeprefix("sha256:")

@@ -11,15 +11,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from formats.attestation import require_attested
+from formats.bundle import read_manifest
 from formats.durable import write_atomic
 from formats.errors import IntegrityError, ReleaseError, RoadbedError
 from formats.home import Home
 from formats.release import ReleaseDocument, read_release
+from formats.signing import PublicKey
 from formats.trusted_keys import trusted_keys
 from serving.batching import Batcher
 from serving.clock import ServingClock
 from serving.desired import fingerprint
-from serving.model import Model, load_model
+from serving.model import Model, bundle_folder, load_model
 from serving.refusals import Fault, fault_of, unavailable
 
 _log = logging.getLogger(__name__)
@@ -109,10 +112,12 @@ class Releases:
         self._retry_after = min(2 * self._retry_after, _LAST_RETRY)
 
     def _load(self) -> Serving:
-        running = self.serving
-        document = self._read_release(max(_read_sequence(self._folder / "sequence"), _sequence(running)))
+        running, trusted = self.serving, self._trusted()
+        document = self._read_release(max(_read_sequence(self._folder / "sequence"), _sequence(running)), trusted)
         if running is not None and running.document == document:
             return running
+        folder = bundle_folder(self._home.bundles, document.bundle)
+        require_attested(folder, read_manifest(folder, document.bundle), trusted)
         if running is not None and running.document.bundle == document.bundle:
             model, batcher = running.model, running.batcher
         else:
@@ -127,7 +132,13 @@ class Releases:
         )
         return Serving(document, model, batcher, datetime.now(UTC), headers)
 
-    def _read_release(self, at_least: int) -> ReleaseDocument:
+    def _trusted(self) -> tuple[PublicKey, ...]:
+        try:
+            return trusted_keys(self._home.authority)
+        except (OSError, ValueError) as error:
+            raise _unverifiable(error) from error
+
+    def _read_release(self, at_least: int, trusted: tuple[PublicKey, ...]) -> ReleaseDocument:
         try:
             envelope = (self._folder / "release.json").read_bytes()
         except OSError as error:
@@ -137,7 +148,6 @@ class Releases:
                 "materialize its release asset, which asks the authority for one",
             ) from error
         try:
-            trusted = trusted_keys(self._home.authority)
             now = self._clock.now()
             return read_release(envelope, trusted, endpoint=self._endpoint, now=now, at_least=at_least)
         except (OSError, ValueError) as error:

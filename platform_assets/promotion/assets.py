@@ -12,6 +12,7 @@ from io_managers.bundle import Bundle
 from platform_assets.contracts.assets import markdown_table
 from platform_assets.materialized import Materialized
 from platform_assets.ownership import FRESHNESS, Owner
+from platform_assets.promotion.attested import have_attested
 from platform_assets.promotion.candidate import Candidate, Evaluation, record_candidate, record_evaluation
 from platform_assets.promotion.card import ModelCard, make_card, markdown
 from platform_assets.promotion.case import PromotionCase, load_case, open_model
@@ -26,15 +27,18 @@ from platform_assets.promotion.evaluation import (
     team_measurements,
 )
 from platform_assets.promotion.gates import evaluate
+from platform_assets.promotion.keys import trusted_keys
 from platform_assets.promotion.live import find_live_release
 from platform_assets.promotion.policy import load_policy
 from platform_assets.promotion.sbom import installed_packages, make_sbom
+from platform_assets.promotion.service_client import authority_of
 from platform_assets.promotion.spec import AnyGate, GateResult, Rehearsed
 from platform_assets.team import Model
 from platform_assets.training.plots import reliability_plot, reliability_sketch, roc_plot, roc_sketch
 from platform_assets.training.record import TrainingRecord
 from resources.experiment_tracking import ExperimentTracking
 from resources.installation import Installation
+from resources.ledger import Entry
 from resources.model_registry import ModelRegistry
 
 POLICY = "policy_"
@@ -72,9 +76,14 @@ def evaluation_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
         candidate = _candidate(context, owner, model, installation, model_bundle.digest, measurements)
         card = make_card(candidate, owner.contact, model.card, judgement.metrics, judgement.slice_rows)
         candidate = _documented(installation, candidate, card)
+        entry = record_candidate(installation.ledger, candidate, actor=_actor(context), at=installation.clock.now())
+        authority = authority_of(installation.home)
+        authority.initialise()
+        have_attested(authority, installation.bundles, candidate.bundle, candidate.model)
         case = _case(model, owner, installation, candidate)
         share_forecasts(case, judged, judgement.scores)
-        results = _judge(context, installation, case, list(gates.values()))
+        results = evaluate(case, list(gates.values()))
+        _record(context, installation, entry, case, results)
         _track(context, owner, model, tracking, installation, candidate, judgement)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(digest_of(msgspec.to_builtins(results))),
@@ -155,24 +164,27 @@ def _documented(installation: Installation, candidate: Candidate, card: ModelCar
 
 def _case(model: Model, owner: Owner, installation: Installation, candidate: Candidate) -> PromotionCase:
     champion = find_live_release(installation, model.endpoint(owner.team))
-    return load_case(candidate, champion, installation.bundles, installation.lake)
+    return load_case(candidate, champion, installation.bundles, installation.lake, trusted_keys(installation.home))
 
 
-def _judge(
-    context: dg.AssetExecutionContext, installation: Installation, case: PromotionCase, gates: list[AnyGate]
-) -> tuple[GateResult, ...]:
-    results = evaluate(case, gates)
-    now, actor = installation.clock.now(), f"dagster:{context.run_id}"
-    entry = record_candidate(installation.ledger, case.candidate, actor=actor, at=now)
+def _record(
+    context: dg.AssetExecutionContext,
+    installation: Installation,
+    entry: Entry,
+    case: PromotionCase,
+    results: tuple[GateResult, ...],
+) -> None:
     evaluation = Evaluation(
         candidate=entry.id,
         bundle=case.candidate.bundle,
         champion=case.champion.release if case.champion else None,
         results=results,
     )
-    record_evaluation(installation.ledger, evaluation, actor=actor, at=now)
-    installation.bundles.attest(case.candidate.bundle, "evaluation", canonical_json(msgspec.to_builtins(evaluation)))
-    return results
+    record_evaluation(installation.ledger, evaluation, actor=_actor(context), at=installation.clock.now())
+
+
+def _actor(context: dg.AssetExecutionContext) -> str:
+    return f"dagster:{context.run_id}"
 
 
 def _track(

@@ -24,11 +24,13 @@ import msgspec
 
 from formats.errors import ContractError, RoadbedError
 from formats.home import Home
+from platform_assets.promotion.attest import attest
 from platform_assets.promotion.desk import Desk, examine, initialise
 from platform_assets.promotion.lifecycle import lift, live, renew, rolling
 from platform_assets.promotion.messages import (
     AnyAnswer,
     AnyRequest,
+    Attest,
     Decide,
     Fail,
     Initialise,
@@ -58,7 +60,7 @@ def answer(home: Home, request: AnyRequest) -> AnyAnswer:
     return _acted(Desk(home), request)
 
 
-def _acted(desk: Desk, request: Decide | Rolling | Live | Fail | Rollback | Renew | Lift | Say) -> AnyAnswer:
+def _acted(desk: Desk, request: Attest | Decide | Rolling | Live | Fail | Rollback | Renew | Lift | Say) -> AnyAnswer:
     if isinstance(request, Decide):
         # The gates bring polars and onnxruntime; the other requests do without.
         from platform_assets.promotion.decide import decide
@@ -68,6 +70,7 @@ def _acted(desk: Desk, request: Decide | Rolling | Live | Fail | Rollback | Rene
 
 
 _VERBS: dict[type[Request], Callable[[Desk, Any], AnyAnswer]] = {
+    Attest: attest,
     Rolling: rolling,
     Live: live,
     Fail: fail,

@@ -16,6 +16,8 @@ from formats.home import Home
 from platform_assets.promotion.messages import (
     AnyAnswer,
     AnyRequest,
+    Attest,
+    Attested,
     Decide,
     Decided,
     Fail,
@@ -56,6 +58,10 @@ class Authority(ABC):
     def initialise(self) -> Initialised:
         """Create key and anchor, if there are none."""
         return self._ask(Initialise(), Initialised)
+
+    def attest(self, bundle: str, model: str) -> Attested:
+        """The attestations of a proposed bundle; storing them is the caller's."""
+        return self._ask(Attest(bundle=bundle, model=model), Attested)
 
     def decide(self, bundle: str, environment: str, endpoint: str, *, actor: str) -> Decided:
         """A decision about `bundle`; a refusal of the candidate is an answer, not an error."""

@@ -5,8 +5,8 @@ from datetime import datetime
 
 import msgspec
 
-from formats.canonical import digest_of
-from formats.errors import LedgerError
+from formats.canonical import digest_of, sha256_hex
+from formats.errors import DataError, IntegrityError, LedgerError
 from platform_assets.promotion.spec import AnyGate, GateResult
 from resources.lake import TableRef
 from resources.ledger import Entry, Ledger, LedgerView
@@ -123,6 +123,25 @@ def candidate_of(entry: Entry) -> Candidate:
     if candidate.inputs != entry.inputs or candidate.bundle != entry.subject:
         raise _unreadable(entry, f"its body describes {candidate.inputs}, its id {entry.inputs}")
     return candidate
+
+
+def require_recorded(candidate: Candidate, name: str, document: bytes | None) -> bytes:
+    """The document `name` beside the bundle, if it is the one that the candidate recorded.
+
+    Raises:
+        DataError: the candidate recorded none, or it is gone.
+        IntegrityError: it is another one by now.
+    """
+    recorded = candidate.attestations.get(name)
+    if recorded is None or document is None:
+        raise DataError("data-missing", f"the candidate has no attestation {name!r}", "materialize the evaluation")
+    if recorded != f"sha256:{sha256_hex(document)}":
+        raise IntegrityError(
+            "digest-mismatch",
+            f"the attestation {name!r} was written again since the candidate recorded it",
+            "materialize the evaluation, which records the new one",
+        )
+    return document
 
 
 def evaluations(view: LedgerView, bundle: str | None = None) -> Iterator[Evaluation]:

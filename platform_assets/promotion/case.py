@@ -12,9 +12,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from formats.canonical import sha256_hex
+from formats.attestation import Statement, read_attestation
+from formats.bundle import read_manifest
 from formats.errors import DataError, IntegrityError
-from platform_assets.promotion.candidate import Candidate
+from formats.signing import PublicKey
+from platform_assets.promotion.candidate import Candidate, require_recorded
 from platform_assets.promotion.inference import Model, load_model
 from platform_assets.promotion.records import Release
 from platform_assets.promotion.rehearsal import Rehearsal
@@ -38,6 +40,10 @@ class Champion(NamedTuple):
     load: Callable[[], Model]
 
 
+def _no_store(name: str) -> Statement:
+    raise IntegrityError("signature-invalid", f"there is no attestation {name!r}", "load the case from a store")
+
+
 class PromotionCase:
     """A candidate, its model, the hold-out rows, and the champion's answers on the same rows.
 
@@ -52,6 +58,7 @@ class PromotionCase:
         load_training: Callable[[], pl.DataFrame],
         champion: Champion | None = None,
         load_attestation: Callable[[str], bytes | None] = lambda _: None,
+        load_signed: Callable[[str], Statement] = _no_store,
     ) -> None:
         self.candidate = candidate
         self.model = model
@@ -66,6 +73,7 @@ class PromotionCase:
         self.champion_rehearsal: Rehearsal | None = None
         self._load_training = load_training
         self._load_attestation = load_attestation
+        self._load_signed = load_signed
 
     @cached_property
     def training(self) -> pl.DataFrame:
@@ -119,16 +127,14 @@ class PromotionCase:
             DataError: the candidate recorded none, or it is gone.
             IntegrityError: it is another one by now.
         """
-        recorded, document = self.candidate.attestations.get(name), self._load_attestation(name)
-        if recorded is None or document is None:
-            raise DataError("data-missing", f"the candidate has no attestation {name!r}", "materialize the evaluation")
-        if recorded != f"sha256:{sha256_hex(document)}":
-            raise IntegrityError(
-                "digest-mismatch",
-                f"the attestation {name!r} was written again since the candidate recorded it",
-                "materialize the evaluation, which records the new one",
-            )
-        return document
+        return require_recorded(self.candidate, name, self._load_attestation(name))
+
+    def signed(self, name: str) -> Statement:
+        """The signed statement `name`, of a bundle that was verified byte by byte just now.
+
+        Raises IntegrityError if the statement is absent or does not count, or the bundle is damaged.
+        """
+        return self._load_signed(name)
 
     @cached_property
     def champion_model(self) -> Model:
@@ -148,8 +154,14 @@ class PromotionCase:
         return time_range(self.frame, self.candidate.time_column)
 
 
-def load_case(candidate: Candidate, champion: Release | None, bundles: BundleStore, lake: Lake) -> PromotionCase:
-    """The case of `candidate` against the live release.
+def load_case(
+    candidate: Candidate,
+    champion: Release | None,
+    bundles: BundleStore,
+    lake: Lake,
+    trusted: tuple[PublicKey, ...],
+) -> PromotionCase:
+    """The case of `candidate` against the live release. Attestations count that one of the keys `trusted` signed.
 
     Raises:
         IntegrityError: the bundle is absent, altered or not a model.
@@ -167,7 +179,14 @@ def load_case(candidate: Candidate, champion: Release | None, bundles: BundleSto
         load_training=lambda: lake.read(candidate.training_set, candidate.key),
         champion=opponent,
         load_attestation=lambda name: bundles.attestation(candidate.bundle, name),
+        load_signed=lambda name: signed_statement(bundles, candidate.bundle, name, trusted),
     )
+
+
+def signed_statement(bundles: BundleStore, digest: str, name: str, trusted: tuple[PublicKey, ...]) -> Statement:
+    """The attestation `name` of a bundle, both verified. Raises IntegrityError if either does not hold."""
+    folder = bundles.open(digest)
+    return read_attestation(folder, name, read_manifest(folder, digest), trusted)
 
 
 def open_model(bundles: BundleStore, digest: str) -> Model:

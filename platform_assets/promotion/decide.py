@@ -4,8 +4,8 @@ import msgspec
 
 from formats.errors import PromotionError
 from formats.failpoints import failpoint
-from platform_assets.promotion.candidate import newest_candidate
-from platform_assets.promotion.desk import Desk, unmoved
+from platform_assets.promotion.attest import attest_evaluation
+from platform_assets.promotion.desk import Desk, proposed, unmoved
 from platform_assets.promotion.force import policy_in_force
 from platform_assets.promotion.identity import load_identities
 from platform_assets.promotion.issue import Grounds, hand_out, issue, model_of, refuse_barred
@@ -13,7 +13,7 @@ from platform_assets.promotion.judgement import Bench, Matter, judged, weigh
 from platform_assets.promotion.messages import Decide, Decided
 from platform_assets.promotion.pointers import Pointers
 from platform_assets.promotion.records import Release
-from resources.ledger import Draft, Entry, entry_id
+from resources.ledger import Draft, entry_id
 
 
 def decide(desk: Desk, request: Decide) -> Decided:
@@ -30,7 +30,7 @@ def decide(desk: Desk, request: Decide) -> Decided:
         return _answer(desk, standing.approval.decision, standing)
     _refuse_live(desk.pointers.champion(request.endpoint), request.bundle)
     refuse_barred(desk.pointers, request.bundle)
-    entry = _candidate(desk, request.bundle, model)
+    entry = proposed(desk, request.bundle, model)
     policy, notes = policy_in_force(desk, request.environment)
     matter = weigh(Bench(desk.evidence, load_identities(desk.home), desk.now), request, entry, policy, notes)
     token = matter.token
@@ -81,17 +81,6 @@ def _refuse_new_words(pointers: Pointers, matter: Matter) -> None:
         )
 
 
-def _candidate(desk: Desk, bundle: str, model: str) -> Entry:
-    entry = newest_candidate(desk.evidence.ledger, bundle, model)
-    if entry is None:
-        raise PromotionError(
-            "candidate-refused",
-            f"nobody proposed bundle {bundle} as a candidate for {model}",
-            "materialize the model asset, which records the candidate",
-        )
-    return entry
-
-
 def _refuse_live(champion: Release | None, bundle: str) -> None:
     if champion is not None and champion.bundle == bundle:
         raise PromotionError(
@@ -113,4 +102,5 @@ def _answer(desk: Desk, identity: str, release: Release | None) -> Decided:
         notes=decision.notes,
         issued=None if release is None else hand_out(desk, release),
         ignored=len(desk.pointers.ignored),
+        attested=attest_evaluation(desk, identity),
     )

@@ -7,6 +7,7 @@ from formats.clock import read_now
 from formats.errors import LedgerError, PromotionError
 from formats.home import Home
 from formats.signing import PrivateKey, PublicKey, key_id
+from platform_assets.promotion.candidate import newest_candidate
 from platform_assets.promotion.evidence import Evidence, examined
 from platform_assets.promotion.keys import create_key, load_key, public_keys, replace_key, signing_keys
 from platform_assets.promotion.pointers import Pointers, Token
@@ -121,6 +122,18 @@ def examine(home: Home) -> VerificationReport:
     """Verify ledger and anchors with the public key alone, without writing anything. Raises PromotionError if there is no key."""
     copies = [store.copy() for store in anchor_stores(home)]
     return open_ledger(home).verify(public_keys(home), copies)
+
+
+def proposed(desk: Desk, bundle: str, model: str) -> Entry:
+    """The newest candidate entry of `bundle`. Raises PromotionError if nobody proposed it for `model`."""
+    entry = newest_candidate(desk.evidence.ledger, bundle, model)
+    if entry is None:
+        raise PromotionError(
+            "candidate-refused",
+            f"nobody proposed bundle {bundle} as a candidate for {model}",
+            "materialize the model asset, which records the candidate",
+        )
+    return entry
 
 
 def unmoved(endpoint: str, expected: Token) -> Check:

@@ -22,6 +22,7 @@ from platform_assets.promotion.repeatability import deterministic
 from platform_assets.promotion.results import result
 from platform_assets.promotion.robustness import robust
 from platform_assets.promotion.serving_path import serving_skew
+from platform_assets.promotion.signed import signature_verified
 from platform_assets.promotion.slicing import slice_gap, worst_slice
 from platform_assets.promotion.spec import AnyGate, Gate, GateResult
 
@@ -41,6 +42,7 @@ JUDGES: Mapping[type[Gate], Callable[[PromotionCase, Any], GateResult]] = {
     spec.ServingSkew: serving_skew,
     spec.SizeBudget: size_budget,
     spec.ProvenanceComplete: provenance_complete,
+    spec.SignatureVerified: signature_verified,
     spec.NoLeakage: no_leakage,
     spec.DriftAgainstServed: drift_against_served,
     spec.DependenciesScanned: dependencies_scanned,

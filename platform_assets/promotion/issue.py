@@ -10,6 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+from formats.attestation import require_attested
+from formats.bundle import read_manifest
 from formats.canonical import canonical_json
 from formats.durable import write_atomic
 from formats.errors import ContractError, IntegrityError, PromotionError
@@ -22,6 +24,7 @@ from platform_assets.promotion.desk import Check, Desk, unmoved
 from platform_assets.promotion.messages import Issued
 from platform_assets.promotion.pointers import Pointers, Token
 from platform_assets.promotion.records import Approval, Release, Waived
+from resources.bundle_store import FileBundleStore
 from resources.ledger import Draft
 
 VALIDITY = timedelta(days=30)
@@ -71,6 +74,7 @@ def issue(desk: Desk, grounds: Grounds, expected: Token, actor: str) -> Issued:
 
     Raises:
         PromotionError: the bundle is barred, or the endpoint is no longer in the state `expected`.
+        IntegrityError: the bundle is damaged or not attested.
     """
     found = desk.pointers.caused_by(grounds.cause)
     if found is None:
@@ -80,7 +84,12 @@ def issue(desk: Desk, grounds: Grounds, expected: Token, actor: str) -> Issued:
 
 
 def approval_of(desk: Desk, grounds: Grounds, *, rolled_back: str | None = None) -> Draft:
-    """The entry that approves a release on these grounds, written together with the end of the release `rolled_back`."""
+    """The entry that approves a release on these grounds, written together with the end of the release `rolled_back`.
+
+    Raises IntegrityError if the bundle is damaged, or its attestations are not there or do not count.
+    """
+    folder = FileBundleStore(desk.home.bundles).open(grounds.bundle)
+    require_attested(folder, read_manifest(folder, grounds.bundle), desk.trusted)
     releases, now = desk.pointers.releases(grounds.endpoint), desk.now
     waiting = (r for r in releases if r.state in DESIRED and r.state != "live" and r.release != rolled_back)
     refuse_expired(grounds.waived, now)

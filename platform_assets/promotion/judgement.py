@@ -150,7 +150,9 @@ def originated(origin: Origin, results: Iterable[GateResult]) -> tuple[GateResul
 
 def _results(desk: Desk, matter: Matter) -> tuple[GateResult, ...]:
     champion = desk.pointers.champion(matter.request.endpoint)
-    case = load_case(matter.candidate, champion, FileBundleStore(desk.home.bundles), DeltaLake(desk.home.lake))
+    case = load_case(
+        matter.candidate, champion, FileBundleStore(desk.home.bundles), DeltaLake(desk.home.lake), desk.trusted
+    )
     case.require()
     if matter.rehearsed is not None:
         case.rehearsal = matter.rehearsed[1]

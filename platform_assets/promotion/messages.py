@@ -37,6 +37,13 @@ class Decide(Request, frozen=True, kw_only=True):
     endpoint: str
 
 
+class Attest(Request, frozen=True, kw_only=True):
+    """Sign what is on record about `bundle`, which was proposed for `model` (`<team>/<model>`)."""
+
+    bundle: str
+    model: str
+
+
 class Rolling(Request, frozen=True, kw_only=True):
     """The endpoint begins to change over to `release`."""
 
@@ -93,7 +100,7 @@ class Verify(Request, frozen=True, kw_only=True):
     """Is the ledger whole?"""
 
 
-AnyRequest = Initialise | Decide | Rolling | Live | Fail | Rollback | Renew | Lift | Say | Verify
+AnyRequest = Initialise | Attest | Decide | Rolling | Live | Fail | Rollback | Renew | Lift | Say | Verify
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, tag_field="answer", tag=str.lower):
@@ -117,8 +124,15 @@ class Issued(Answer, frozen=True, kw_only=True):
     envelope: str
 
 
+class Attested(Answer, frozen=True, kw_only=True):
+    """The attestations of a bundle by name (formats/attestation.py), each the JSON text of a Sigstore bundle."""
+
+    bundle: str
+    documents: dict[str, str]
+
+
 class Decided(Answer, frozen=True, kw_only=True):
-    """The decision; `issued` only when approved, `missing` only when waiting.
+    """The decision, with the attestation of its gates; `issued` only when approved, `missing` only when waiting.
 
     `ignored` counts rows that someone else wrote in the authority's name.
     """
@@ -132,6 +146,7 @@ class Decided(Answer, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     issued: Issued | None = None
     ignored: int = 0
+    attested: Attested
 
 
 class Moved(Answer, frozen=True, kw_only=True):
@@ -177,4 +192,4 @@ class Refusal(Answer, frozen=True, kw_only=True):
     hint: str
 
 
-AnyAnswer = Initialised | Issued | Decided | Moved | Lifted | Said | Verified | Refusal
+AnyAnswer = Initialised | Issued | Attested | Decided | Moved | Lifted | Said | Verified | Refusal

@@ -10,6 +10,7 @@ from platform_assets.contracts.assets import markdown_table
 from platform_assets.materialized import Materialized
 from platform_assets.ownership import FRESHNESS, Owner
 from platform_assets.promotion.assets import gate_table
+from platform_assets.promotion.attested import have_attested, is_attested, store_attestations
 from platform_assets.promotion.authority_client import Authority
 from platform_assets.promotion.live import pointers
 from platform_assets.promotion.messages import Decided
@@ -52,9 +53,12 @@ def release_asset(owner: Owner, model: Model, environment: str) -> dg.AssetsDefi
         state = pointers(installation)
         bundle = config.bundle or undecided(installation, state, model.path(owner.team), endpoint)
         if bundle is None:
-            yield _standing(installation, authority, state.desired(endpoint), endpoint)
+            yield _standing(installation, authority, state.desired(endpoint), model.path(owner.team), endpoint)
             return
+        if not is_attested(installation.home, bundle):
+            have_attested(authority, installation.bundles, bundle, model.path(owner.team))
         decided = authority.decide(bundle, environment, endpoint, actor=f"dagster:{context.run_id}")
+        store_attestations(installation.bundles, decided.attested)
         for line in _told(decided):
             context.log.info(line)
         if decided.issued is not None:
@@ -63,7 +67,9 @@ def release_asset(owner: Owner, model: Model, environment: str) -> dg.AssetsDefi
     return release
 
 
-def _standing(installation: Installation, authority: Authority, desired: Release | None, endpoint: str) -> Materialized:
+def _standing(
+    installation: Installation, authority: Authority, desired: Release | None, model: str, endpoint: str
+) -> Materialized:
     """Nothing waits for a decision: the release that stands goes on standing, with a new document if its own runs out."""
     if desired is None:
         raise ReleaseError(
@@ -71,6 +77,8 @@ def _standing(installation: Installation, authority: Authority, desired: Release
         )
     release, facts = desired.release, {"nothing new": f"{desired.release} stands"}
     if desired.state == "live" and runs_out(desired, installation.clock.now()):
+        # The key may have been replaced since the bundle was attested, and the old one may be revoked before the document runs out.
+        have_attested(authority, installation.bundles, desired.bundle, model)
         release = authority.renew(endpoint, reason="its document runs out", actor="dagster").release
         facts = {"renewed": f"{desired.release} by {release}"}
     return dg.MaterializeResult(data_version=dg.DataVersion(desired.bundle), metadata={**facts, "release": release})

@@ -6,6 +6,8 @@ one transaction: there is no moment at which the endpoint should run nothing alt
 
 from collections.abc import Iterable
 
+from formats.attestation import require_attested
+from formats.bundle import read_manifest
 from formats.errors import IntegrityError, PromotionError, ReleaseError
 from formats.lifecycle import check_transition
 from platform_assets.promotion.desk import Check, Desk, unmoved
@@ -115,7 +117,10 @@ def _grounds(desk: Desk, release: Release, good: Release, cause: str, reason: st
 
 
 def _last_good(desk: Desk, release: Release, to: str | None) -> Release | None:
-    """The champion, if it is another release; else the newest that was live, is neither barred nor lapsed, and is whole."""
+    """The champion, if it is another release; else the newest that was live, is neither barred nor lapsed, and is whole.
+
+    Whole is a bundle that is undamaged and attested.
+    """
     good = (
         r
         for r in _once_live(desk.pointers, release)
@@ -137,7 +142,8 @@ def _lapsed(desk: Desk, release: Release) -> bool:
 
 def _is_whole(desk: Desk, bundle: str) -> bool:
     try:
-        FileBundleStore(desk.home.bundles).open(bundle)
+        folder = FileBundleStore(desk.home.bundles).open(bundle)
+        require_attested(folder, read_manifest(folder, bundle), desk.trusted)
     except IntegrityError:
         return False
     return True
@@ -157,4 +163,8 @@ def _nowhere(desk: Desk, release: Release, to: str | None) -> PromotionError:
 def _obstacle(desk: Desk, release: Release) -> str:
     if release.bundle in desk.pointers.barred:
         return "barred"
-    return "resting on a waiver that is over" if _lapsed(desk, release) else "gone or damaged"
+    return (
+        "resting on a waiver that is over"
+        if _lapsed(desk, release)
+        else "gone or damaged, or not attested by a trusted key"
+    )

@@ -73,8 +73,11 @@ def test_an_absent_bundle_cannot_be_opened_or_attested(store: BundleStore) -> No
         with pytest.raises(IntegrityError, match="there is no bundle") as caught:
             ask()
         assert caught.value.code == "bundle-invalid"
+    assert not store.exists(absent)
+    assert not store.exists("names")
     assert store.put(FILES) == absent
     assert store.open(absent)
+    assert store.exists(absent)
 
 
 @pytest.mark.parametrize("name", ["payload/model.onnx", "manifest.json"])
@@ -124,6 +127,8 @@ def test_attestations_are_replaced_and_absent_ones_are_none(store: BundleStore) 
     store.attest(digest, "card", b"1")
     store.attest(digest, "card", b"2")
     assert (store.attestation(digest, "card"), store.attestation(digest, "sbom")) == (b"2", None)
+    store.attest(digest, "signature.sigstore", b"3")
+    assert store.attestations(digest) == ("card", "signature.sigstore")
     assert store.open(digest)
 
 

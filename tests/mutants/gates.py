@@ -181,7 +181,7 @@ MUTANTS = (
     ),
     Mutant(
         "attestation-not-compared",
-        f"{_HOME}/case.py",
+        f"{_HOME}/candidate.py",
         'if recorded != f"sha256:{sha256_hex(document)}":',
         "if not document:",
         f"{_EVIDENCE}test_a_card_that_was_written_again_has_failed",

@@ -10,8 +10,16 @@ import msgspec
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from formats.bundle import manifest_of
+from formats.attestation import (
+    REQUIRED,
+    attestation_path,
+    sign_statement,
+    signature_statement,
+    statement_about,
+)
+from formats.bundle import Manifest, manifest_of
 from formats.contract import Column, ServingContract, View
+from formats.durable import write_atomic
 from formats.home import Home
 from formats.identifiers import uuid7
 from formats.packed_features import FeatureRow, columns_checksum, entity_key, pack_row
@@ -113,7 +121,16 @@ def store_bundle(home: Home, files: dict[str, bytes]) -> str:
     for name, data in files.items():
         (folder / "payload" / name).write_bytes(data)
     (folder / "manifest.json").write_bytes(manifest.encode())
+    sign_attestations(home, manifest)
     return manifest.digest
+
+
+def sign_attestations(home: Home, manifest: Manifest, key: PrivateKey | None = None) -> None:
+    """Put the attestations that a server asks for beside the bundle."""
+    folder = home.bundles / manifest.digest.removeprefix("sha256:")
+    found = {name: statement_about(manifest.digest, name, {}) for name in REQUIRED}
+    for name, statement in {**found, "signature": signature_statement(manifest)}.items():
+        write_atomic(attestation_path(folder, name), sign_statement(statement, key or authority_key(home)))
 
 
 def authority_key(home: Home) -> PrivateKey:
@@ -121,7 +138,7 @@ def authority_key(home: Home) -> PrivateKey:
     path = home.authority / "key.pem"
     if not path.exists():
         key = new_private_key()
-        home.authority.mkdir(parents=True)
+        home.authority.mkdir(parents=True, exist_ok=True)
         (home.authority / "key.pub").write_bytes(public_pem(key.public_key()))
         path.write_bytes(private_pem(key))
     return load_private_key(path.read_bytes())

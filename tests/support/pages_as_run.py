@@ -151,6 +151,12 @@ PAGES_AS_RUN: dict[str, tuple[Step, ...]] = {
         Step("roadbed contracts diff --json", ('"team": "aviation"', '"differences": []')),
         Step("roadbed contracts publish", ("current  aviation",)),
         Step(
+            "roadbed export SUBJECT FILE",
+            ("written  bundle.tar",),
+            {"SUBJECT": "live bundle", "FILE": "bundle file"},
+        ),
+        Step("roadbed import FILE", ("verified {live bundle}", "stored   as {model}/model"), {"FILE": "bundle file"}),
+        Step(
             "roadbed rollback ENDPOINT --reason TEXT",
             ("barred   {third bundle}", "live     {second bundle}"),
             {"ENDPOINT": "endpoint", "TEXT": "reason"},

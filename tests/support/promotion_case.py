@@ -28,6 +28,7 @@ from platform_assets.promotion.case import Champion, PromotionCase
 from platform_assets.promotion.desk import Desk
 from platform_assets.promotion.gates import evaluate
 from platform_assets.promotion.inference import Model, load_model
+from platform_assets.promotion.keys import create_key
 from platform_assets.promotion.lifecycle import live, rolling
 from platform_assets.promotion.messages import Live, Moved, Rolling
 from platform_assets.promotion.policy import load_policy
@@ -36,6 +37,7 @@ from resources.bundle_store import FileBundleStore
 from resources.lake import DeltaLake, Part, TableRef
 from resources.ledger import Entry
 from resources.sqlite_ledger import SqliteLedger
+from tests.support.attested import sign_bundle
 
 MODEL = "aviation/delay"
 ENDPOINT = f"{MODEL}/prod/endpoint"
@@ -263,6 +265,8 @@ class World(Handles):
             "measurements": {**MEASUREMENTS, "memory_bytes": 1e6},
         }
         found = candidate(**{**fields, **changes})
+        if (self.home.bundles / bundle.removeprefix("sha256:")).exists():
+            sign_bundle(self.home.bundles, found, create_key(self.home))
         return record_candidate(self.ledger, found, actor="training", at=CUTOFF)
 
     def serve(self, release: str, bundle: str, port: int, *, stable: bool = True) -> None:

@@ -74,6 +74,7 @@ FACTS: dict[str, Callable[[Clone], str]] = {
     "live decision": lambda clone: pointers(installation_at(clone.home)).releases(ENDPOINT)[-1].approval.decision,
     "policy of prod": lambda _: "platform_assets/promotion/policies/prod.yaml",
     "report file": lambda _: "report.html",
+    "bundle file": lambda _: "bundle.tar",
     "statement": lambda _: "'SELECT view, version FROM roadbed.tables'",
     "this process": lambda _: str(os.getpid()),
     "benchmark": lambda _: "road",

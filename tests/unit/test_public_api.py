@@ -62,6 +62,7 @@ FROZEN = [
     "SelectBest",
     "ServingSkew",
     "SignatureEqualsContract",
+    "SignatureVerified",
     "SizeBudget",
     "SliceGap",
     "Source",

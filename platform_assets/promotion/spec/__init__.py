@@ -24,6 +24,7 @@ from platform_assets.promotion.spec.evidence import (
     DriftAgainstServed,
     NoLeakage,
     ProvenanceComplete,
+    SignatureVerified,
 )
 from platform_assets.promotion.spec.gate import (
     LOSSES,
@@ -73,6 +74,7 @@ AnyGate = (
     | NoLeakage
     | ProvenanceComplete
     | Rehearsed
+    | SignatureVerified
 )
 
 __all__ = [
@@ -107,6 +109,7 @@ __all__ = [
     "ServingSkew",
     "Severity",
     "SignatureEqualsContract",
+    "SignatureVerified",
     "SizeBudget",
     "SliceGap",
     "Status",

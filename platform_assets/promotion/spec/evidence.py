@@ -18,6 +18,13 @@ class ProvenanceComplete(Gate, frozen=True, kw_only=True, tag="provenance_comple
     require_clean: bool = False
 
 
+class SignatureVerified(Gate, frozen=True, kw_only=True, tag="signature_verified"):
+    """Signature, provenance and SBOM beside the bundle are signed by a trusted key and about this bundle, file by file.
+
+    The signed provenance names the code, lock, configuration and training set that the candidate recorded.
+    """
+
+
 class NoLeakage(Gate, frozen=True, kw_only=True, tag="no_leakage"):
     """No input gives the label away, and no hold-out row was trained on.
 

@@ -178,13 +178,13 @@ def test_attestations_are_read_from_beside_the_bundle(tmp_path: Path) -> None:
     bundle = place.bundles.put(world.payload())
     refs = {"training_set": place.training_set, "evaluation_set": place.evaluation_set}
     named = world.candidate(bundle=bundle, **refs)
-    plain = load_case(named, None, place.bundles, place.lake)
+    plain = load_case(named, None, place.bundles, place.lake, ())
     document = msgspec.json.encode(make_card(named, "team:aviation", DECLARED, figures(plain), SLICES))
     place.bundles.attest(bundle, "card", document)
     recorded = msgspec.structs.replace(named, attestations={"card": f"sha256:{sha256_hex(document)}"})
-    assert run(load_case(recorded, None, place.bundles, place.lake), CardComplete()).status == "passed"
+    assert run(load_case(recorded, None, place.bundles, place.lake, ()), CardComplete()).status == "passed"
     place.bundles.attest(bundle, "card", document + b" ")
-    assert run(load_case(recorded, None, place.bundles, place.lake), CardComplete()).status == "failed"
+    assert run(load_case(recorded, None, place.bundles, place.lake, ()), CardComplete()).status == "failed"
 
 
 def test_a_candidate_with_other_documents_is_another_candidate() -> None:

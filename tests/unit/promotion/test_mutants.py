@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants import gates, promotion
+from tests.mutants import attestations, gates, promotion
 from tests.mutants.promotion import Mutant
 
 ROOT = Path(__file__).resolve().parents[3]
 COPIED = ("formats", "serving", "resources", "io_managers", "platform_assets", "tests")
-MUTANTS = (*promotion.MUTANTS, *gates.MUTANTS)
+MUTANTS = (*promotion.MUTANTS, *gates.MUTANTS, *attestations.MUTANTS)
 FAILED = 1  # pytest's status for tests that ran and failed, not for ones that could not run
 
 pytestmark = [pytest.mark.mutant, pytest.mark.slow]
