@@ -32,6 +32,7 @@ ErrorCode = Literal[
     "source-unavailable",
     "data-conflict",
     "feature-missing",
+    "features-gone",
     "online-store-unavailable",
     "online-store-refused",
     "release-missing",

@@ -157,9 +157,9 @@ PAGES_AS_RUN: dict[str, tuple[Step, ...]] = {
             before=release_two_more,
         ),
         Step(
-            "roadbed rollback ENDPOINT --reason TEXT --to DIGEST",
+            "roadbed rollback ENDPOINT --reason TEXT --to RELEASE",
             ("barred   {second bundle}", "live     {first bundle}"),
-            {"ENDPOINT": "endpoint", "TEXT": "reason", "DIGEST": "first bundle"},
+            {"ENDPOINT": "endpoint", "TEXT": "reason", "RELEASE": "first bundle"},
         ),
         Step(
             "roadbed enroll NAME --role ROLE --email ADDRESS",
