@@ -21,6 +21,7 @@ from platform_assets.cli import (
     reject,
     replay,
     report,
+    retention,
     rollback,
     sql,
     status,
@@ -51,6 +52,7 @@ COMMANDS: dict[str, Command | dict[str, Command]] = {
     "waive": waive.command,
     "rollback": rollback.command,
     "lift": lift.command,
+    "retention": retention.command,
     "contracts": {"diff": contracts.diff, "publish": contracts.publish},
     "ledger": {
         "verify": ledger.verify,

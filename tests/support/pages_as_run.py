@@ -190,6 +190,9 @@ PAGES_AS_RUN: dict[str, tuple[Step, ...]] = {
             ("lifted   1 bars on {third bundle}",),
             {"DIGEST": "third bundle", "TEXT": "reason"},
         ),
+        Step("roadbed retention", ("a rollback may go back to release", "to go    0 pieces, 0.0 MB")),
+        Step("roadbed retention --apply", ("removed  0 pieces, 0.0 MB",)),
+        Step("roadbed retention --json", ('"pieces":[', '"kind":"bundle"')),
         Step("roadbed ledger verify", ("whole    chain, signatures and anchor hold",)),
         Step(".venv/bin/dagster dev", serving=r"Serving dagster-webserver on (http://\S+)"),
         Step(
@@ -238,5 +241,7 @@ PAGES_AS_RUN: dict[str, tuple[Step, ...]] = {
         Step("roadbed up --port 3001", ("start    webserver", "http://127.0.0.1:{other port}"), {"3001": "other port"}),
         Step("df -h <home>", ("Avail",), {"<home>": "home"}),
         Step("du -sh <home>/*", (".roadbed/lake", ".roadbed/ledger"), {"<home>": "home"}),
+        Step("roadbed retention", ("to go    0 pieces",)),
+        Step("roadbed retention --apply", ("removed  0 pieces",)),
     ),
 }
