@@ -33,6 +33,7 @@ ErrorCode = Literal[
     "data-conflict",
     "split-empty",
     "feature-missing",
+    "features-gone",
     "online-store-unavailable",
     "online-store-refused",
     "release-missing",

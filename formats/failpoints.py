@@ -32,6 +32,8 @@ Failpoint = Literal[
     "endpoint.after_live",
     "prediction_log.before_ingest",
     "prediction_log.after_ingest",
+    "retention.before_removal",
+    "retention.after_removal",
 ]
 
 FAILPOINTS: tuple[Failpoint, ...] = get_args(Failpoint)

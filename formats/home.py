@@ -8,6 +8,7 @@ bundles/<hex>/                    bundles by digest
 ledger/ledger.sqlite              the ledger; ledger/anchor.json its signed head
 authority/key.pem key.pub         the authority's key pair; trusted/ revoked its earlier keys; authority.yaml where things are
 online/  online.yaml              the online store, and where it is if not there
+retention.yaml                    how long things are kept, if not the default
 endpoints/<team>/<model>/<env>/   release.json (desired), observed.json, server logs, spool/ (prediction log)
 logs/  run/                       logs, pid files and sockets of what `roadbed up` started
 """
@@ -77,6 +78,11 @@ class Home(NamedTuple):
     def online_settings(self) -> Path:
         """Where the online store is, if not there."""
         return self.root / "online.yaml"
+
+    @property
+    def retention_settings(self) -> Path:
+        """How long things are kept."""
+        return self.root / "retention.yaml"
 
     @property
     def logs(self) -> Path:

@@ -4,7 +4,9 @@ import re
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from typing_extensions import override
 
@@ -15,6 +17,14 @@ from formats.failpoints import failpoint
 from formats.identifiers import uuid7
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+class Stored(NamedTuple):
+    """A bundle in the store: how many bytes it takes with all that lies beside it, and since when (by the wall) it is there."""
+
+    digest: str
+    size: int
+    since: datetime
 
 
 class BundleStore(ABC):
@@ -45,6 +55,14 @@ class BundleStore(ABC):
         """The partitions of `asset` whose names mean a bundle, in order."""
 
     @abstractmethod
+    def stored(self) -> tuple[Stored, ...]:
+        """What is in the store, by digest; what a removal that was killed left is there too, under its digest."""
+
+    @abstractmethod
+    def remove(self, digest: str) -> None:
+        """Take the bundle away with its names and attestations; nothing happens if it is gone. Nobody ever sees half of it."""
+
+    @abstractmethod
     def attest(self, digest: str, name: str, document: bytes) -> None:
         """Put the attestation `name` beside the bundle; outside of its digest. Raises IntegrityError if there is no bundle."""
 
@@ -55,6 +73,10 @@ class BundleStore(ABC):
     @abstractmethod
     def attestations(self, digest: str) -> tuple[str, ...]:
         """The names of the bundle's attestations, in order."""
+
+
+_GONE = "gone-"
+_HEX = re.compile(r"[0-9a-f]{64}")
 
 
 class FileBundleStore(BundleStore):
@@ -109,6 +131,26 @@ class FileBundleStore(BundleStore):
         return tuple(sorted(path.name for path in folder.glob("[!.]*") if path.is_file()))
 
     @override
+    def stored(self) -> tuple[Stored, ...]:
+        folders = [
+            path for path in self._root.glob("*") if path.is_dir() and _HEX.fullmatch(path.name.removeprefix(_GONE))
+        ]
+        return tuple(_stored(folder) for folder in sorted(folders))
+
+    @override
+    def remove(self, digest: str) -> None:
+        folder = self._folder(digest)
+        for name in (self._root / "names").rglob("[!.]*"):
+            if name.is_file() and name.read_text() == digest:
+                name.unlink()
+        gone = folder.with_name(f"{_GONE}{folder.name}")
+        if folder.is_dir() and not gone.is_dir():
+            folder.rename(gone)
+            sync_directory(self._root)
+        # Built again meanwhile: then both are there, and this run removes the older one alone.
+        shutil.rmtree(gone, ignore_errors=True)
+
+    @override
     def attest(self, digest: str, name: str, document: bytes) -> None:
         write_atomic(self._existing(digest) / "attestations" / f"{name}.json", document)
 
@@ -151,3 +193,9 @@ class FileBundleStore(BundleStore):
             shutil.rmtree(beside)
             verify_bundle(target, digest)
         sync_directory(self._root)
+
+
+def _stored(folder: Path) -> Stored:
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    since = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
+    return Stored(f"sha256:{folder.name.removeprefix(_GONE)}", size, since)

@@ -24,6 +24,7 @@ from formats.durable import write_atomic
 from formats.errors import DataError
 from formats.failpoints import failpoint
 from formats.table_digest import table_digest
+from resources.lake_history import forget_files, oldest_since, read_oldest, unneeded_files
 
 PARTITION = "partition_key"
 WHOLE = "all"
@@ -52,6 +53,14 @@ class Part(NamedTuple):
     def of(cls, frame: pl.DataFrame, key: Sequence[str]) -> "Part":
         """`frame`, whose rows are told apart by the columns `key`. Raises what `table_digest` raises."""
         return cls(frame, table_digest(frame, key), tuple(key))
+
+
+class Superseded(NamedTuple):
+    """Files of a table that nothing but its past needs: how many, their bytes, and the oldest version that stays readable."""
+
+    files: int
+    size: int
+    oldest: int
 
 
 class Version(NamedTuple):
@@ -85,6 +94,14 @@ class Lake(ABC):
     @abstractmethod
     def scan_version(self, table: str, number: int) -> pl.LazyFrame:
         """The rows of one version, with their partition. Raises DataError if the table or the version is absent."""
+
+    @abstractmethod
+    def superseded(self, table: str, since: datetime) -> Superseded:
+        """What only versions need that were replaced before `since`, by the wall, or that no version needs."""
+
+    @abstractmethod
+    def forget(self, table: str, since: datetime) -> None:
+        """Remove that. The versions that needed it are listed no more; what the table holds now does not change."""
 
     @abstractmethod
     def digests(self, table: str) -> dict[str, str]:
@@ -166,8 +183,23 @@ class DeltaLake(Lake):
 
         if not self.digests(table):
             raise _absent(table, [])
+        oldest = read_oldest(self._path(table))
         commits = DeltaTable(str(self._path(table))).history()
-        return [Version(each["version"], datetime.fromtimestamp(each["timestamp"] / 1000, UTC)) for each in commits]
+        found = (Version(each["version"], datetime.fromtimestamp(each["timestamp"] / 1000, UTC)) for each in commits)
+        return [version for version in found if version.number >= oldest]
+
+    @override
+    def superseded(self, table: str, since: datetime) -> Superseded:
+        oldest = oldest_since([(v.number, v.at) for v in self.versions(table)], since)
+        sizes = [size for _, size in unneeded_files(self._path(table), oldest, since)]
+        return Superseded(len(sizes), sum(sizes), oldest)
+
+    @override
+    def forget(self, table: str, since: datetime) -> None:
+        path = self._path(table)
+        with self._writing(path):
+            oldest = oldest_since([(v.number, v.at) for v in self.versions(table)], since)
+            forget_files(path, oldest, since)
 
     @override
     def scan_version(self, table: str, number: int) -> pl.LazyFrame:

@@ -22,6 +22,7 @@ Kind = Literal[
     "rehearsal",
     "retraining",
     "anomaly",
+    "retention",
     "decision",
     "release",
     "bar",

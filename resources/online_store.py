@@ -37,7 +37,10 @@ class OnlineStore(ABC):
 
     @abstractmethod
     def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """The packed rows of `keys`, all from one state of the store; None where there is none."""
+        """The packed rows of `keys`, all from one state of the store; None where there is none.
+
+        Raises DataError if the store cannot be read.
+        """
 
     @abstractmethod
     def _staged(self, rows: Mapping[bytes, bytes]) -> AbstractContextManager[None]:
@@ -59,8 +62,15 @@ class LmdbOnlineStore(OnlineStore):
     def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
         if not (self._root / "data.mdb").exists():
             return [None] * len(keys)
-        with _OPEN, lmdb.open(str(self._root), map_size=_MAP_SIZE, readonly=True) as store, store.begin() as reader:
-            return [reader.get(key) for key in keys]
+        try:
+            with _OPEN, lmdb.open(str(self._root), map_size=_MAP_SIZE, readonly=True) as store, store.begin() as reader:
+                return [reader.get(key) for key in keys]
+        except lmdb.Error as error:
+            raise DataError(
+                "online-store-unavailable",
+                f"the online store {self._root} cannot be read: {error}",
+                "see that the folder is readable; a damaged store is deleted and materialized again",
+            ) from error
 
     @override
     @contextmanager

@@ -24,6 +24,7 @@ from platform_assets.cli import (
     reject,
     replay,
     report,
+    retention,
     rollback,
     sql,
     status,
@@ -57,6 +58,7 @@ COMMANDS: dict[str, Command | dict[str, Command]] = {
     "rollback": rollback.command,
     "lift": lift.command,
     "new": {"team": new.team},
+    "retention": retention.command,
     "contracts": {"diff": contracts.diff, "publish": contracts.publish},
     "ledger": {
         "verify": ledger.verify,

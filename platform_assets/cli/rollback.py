@@ -18,7 +18,8 @@ def command(
     endpoint: Endpoint,
     reason: Reason,
     to: Annotated[
-        str | None, typer.Option(help="The bundle to go back to; the previous good one when not given.")
+        str | None,
+        typer.Option(help="The release to go back to: its number, id or bundle; the previous good one when not given."),
     ] = None,
 ) -> None:
     """Go back to the previous release, now. The bundle that is taken back stays barred until `roadbed lift`."""

@@ -30,7 +30,7 @@ def go_back(
     actor: str,
     to: str | None = None,
 ) -> WentBack:
-    """Take the release `meant` (None: nothing is live) of `endpoint` back, and serve the last good bundle, or the bundle `to`.
+    """Take the release `meant` (None: nothing is live) of `endpoint` back, and serve the last good one, or what is called `to`.
 
     Done again for the same release, it finishes what was begun.
 

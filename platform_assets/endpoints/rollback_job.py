@@ -19,7 +19,9 @@ class RollbackConfig(dg.Config):
 
     endpoint: str = Field(description="<team>/<model>/<environment>/endpoint")
     reason: str = Field(min_length=1, description="Why; it stands in the ledger.")
-    to: str = Field("", description="The bundle to go back to; empty: the previous good one.")
+    to: str = Field(
+        "", description="The release to go back to: its number, id or bundle; empty: the previous good one."
+    )
 
 
 def event_of(went_back: WentBack, reason: str) -> dg.AssetMaterialization:

@@ -4,33 +4,21 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from formats.canonical import digest_of
-from formats.errors import DataError
 from formats.packed_features import FeatureRow, columns_checksum, entity_key, pack_row
 from platform_assets.contracts.outcomes import MARK
 from platform_assets.contracts.projections import stored_schema
+from platform_assets.features.online_note import Update, note_of
 from platform_assets.features.spec import FeatureView
 from resources.lake import Lake
-from resources.online_store import OnlineStore
 
 Matrix = NDArray[np.float32]
 
 _LEAST_DAYS = 14  # an entity without a row for longer keeps the one it has, which is then marked stale
-
-
-class Update(msgspec.Struct, frozen=True):
-    """An update of a team's rows: when it was, by the installation's clock, and the digest of each view then, by name.
-
-    It is written in the transaction of the rows, so it is true of them whatever was killed.
-    """
-
-    as_of: datetime
-    views: dict[str, str]
 
 
 class Contents(NamedTuple):
@@ -45,34 +33,11 @@ class Contents(NamedTuple):
 def contents(team: str, views: Sequence[FeatureView], lake: Lake, as_of: datetime) -> Contents:
     """What is to be servable at `as_of`, of what the lake holds."""
     # Digests first: what is written while the rows are read makes them look older than they are, never newer.
-    update = Update(as_of, digests_of(lake, team, views))
+    served = {view.qualified(team): columns_checksum(view.served(team).packed) for view in views}
+    update = Update(as_of, digests_of(lake, team, views), served)
     newest = [newest_rows(view, recent_rows(lake, team, view), as_of) for view in views]
     rows = dict(row for view, found in zip(views, newest, strict=True) for row in packed(team, view, found))
-    return Contents(update, newest, rows, {_note_key(team): msgspec.json.encode(update)})
-
-
-def last_update(team: str, store: OnlineStore) -> Update:
-    """What the team's rows in `store` were made of. Raises DataError if there are none."""
-    found = store.get([_note_key(team)])[0]
-    if found is None:
-        raise DataError(
-            "data-missing",
-            f"the online store {store.address} holds nothing of {team}",
-            f"materialize {team}/online_store",
-        )
-    try:
-        return msgspec.json.decode(found, type=Update)
-    except msgspec.DecodeError as error:
-        raise DataError(
-            "data-conflict",
-            f"the note of {team} in {store.address} is damaged: {error}",
-            f"materialize {team}/online_store",
-        ) from error
-
-
-def _note_key(team: str) -> bytes:
-    # No view's name is empty, so no entity has this key.
-    return entity_key("", (team,))
+    return Contents(update, newest, rows, note_of(team, update))
 
 
 def digests_of(lake: Lake, team: str, views: Iterable[FeatureView]) -> dict[str, str]:

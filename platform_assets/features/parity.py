@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from formats.packed_features import columns_checksum, unpack_row
 from platform_assets.features.joining import joined
-from platform_assets.features.online import digests_of, last_update, recent_rows, served_values, store_keys, stored_rows
+from platform_assets.features.online import digests_of, recent_rows, served_values, store_keys, stored_rows
+from platform_assets.features.online_note import last_update
 from platform_assets.features.spec import FeatureView
 from resources.lake import Lake
 from resources.online_store import OnlineStore

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from formats.canonical import digest_of
 from formats.errors import RoadbedError
-from platform_assets.features.online import last_update
+from platform_assets.features.online_note import last_update
 from platform_assets.monitoring.audit import audit
 from platform_assets.monitoring.spool import all_segments, records_in
 from platform_assets.promotion.candidate import candidate_of, evaluation_of, newest_candidate, newest_candidate_of

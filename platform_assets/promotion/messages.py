@@ -65,7 +65,7 @@ class Fail(Request, frozen=True, kw_only=True):
 
 
 class Rollback(Request, frozen=True, kw_only=True):
-    """Take the live release of `endpoint` back, bar its bundle, release the previous good one (or the bundle `to`).
+    """Take the live release of `endpoint` back, bar its bundle, release the previous good one (or the one called `to`).
 
     `release` is the one that is meant: asked again, nothing goes back further. None: whatever is live.
     """

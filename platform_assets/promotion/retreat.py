@@ -4,11 +4,7 @@ A server never returns to a smaller sequence, so going back is a new release of 
 one transaction: there is no moment at which the endpoint should run nothing although it could.
 """
 
-from collections.abc import Iterable
-
-from formats.attestation import require_attested
-from formats.bundle import read_manifest
-from formats.errors import IntegrityError, PromotionError, ReleaseError
+from formats.errors import PromotionError, ReleaseError
 from formats.lifecycle import check_transition
 from platform_assets.promotion.desk import Check, Desk, unmoved
 from platform_assets.promotion.issue import Grounds, approval_of, hand_out
@@ -16,7 +12,7 @@ from platform_assets.promotion.lifecycle import moved, step_of
 from platform_assets.promotion.messages import Fail, Moved, Rollback
 from platform_assets.promotion.pointers import Pointers
 from platform_assets.promotion.records import Release, Step
-from resources.bundle_store import FileBundleStore
+from platform_assets.promotion.way_back import good_one, last_good
 from resources.ledger import Draft, entry_id
 
 
@@ -33,23 +29,22 @@ def fail(desk: Desk, request: Fail) -> Moved:
     champion = desk.pointers.champion(release.endpoint)
     # A renewal that fails says nothing against the bundle, which is serving.
     guilty = champion is None or champion.bundle != release.bundle
-    good = _last_good(desk, release, None)
+    good = last_good(desk, release)
     return _retreat(desk, release, good, request.reason, request.actor, guilty=guilty)
 
 
 def rollback(desk: Desk, request: Rollback) -> Moved:
-    """Take the live release back and release the previous good bundle, or the bundle `to`, which must have been live before.
+    """Take the live release back and release the previous good bundle, or what is called `to`, which must have been live before.
 
     Of a release that was taken back already the answer is what was done then.
 
     Raises:
-        PromotionError: nothing is live, another release than the one meant, or there is nothing to go back to; nothing changes.
+        PromotionError: nothing is live, another release than the one meant, or there is nothing to go back to (way_back.py);
+            nothing changes.
         ReleaseError: the authority never issued the release that is meant.
     """
     release = _to_take_back(desk.pointers, request)
-    good = _last_good(desk, release, request.to)
-    if good is None and release.state == "live":
-        raise _nowhere(desk, release, request.to)
+    good = good_one(desk, release, request.to) if release.state == "live" else None
     return _retreat(desk, release, good, request.reason, request.actor, guilty=True)
 
 
@@ -113,58 +108,4 @@ def _grounds(desk: Desk, release: Release, good: Release, cause: str, reason: st
         champion=None if champion is None or champion == release else champion.release,
         reason=f"in place of release {release.sequence}: {reason}",
         waived=good.approval.waived,
-    )
-
-
-def _last_good(desk: Desk, release: Release, to: str | None) -> Release | None:
-    """The champion, if it is another release; else the newest that was live, is neither barred nor lapsed, and is whole.
-
-    Whole is a bundle that is undamaged and attested.
-    """
-    good = (
-        r
-        for r in _once_live(desk.pointers, release)
-        if to in {None, r.bundle} and r.bundle not in desk.pointers.barred and not _lapsed(desk, r)
-    )
-    return next((r for r in good if _is_whole(desk, r.bundle)), None)
-
-
-def _once_live(pointers: Pointers, release: Release) -> Iterable[Release]:
-    others = [r for r in pointers.releases(release.endpoint) if r.was_live and r != release]
-    others.sort(key=lambda r: (r.state == "live", r.sequence), reverse=True)
-    return (r for r in others if r.bundle != release.bundle or r.state == "live")
-
-
-def _lapsed(desk: Desk, release: Release) -> bool:
-    """Whether a waiver that the release rests on is over."""
-    return any(waived.expires_at <= desk.now for waived in release.approval.waived)
-
-
-def _is_whole(desk: Desk, bundle: str) -> bool:
-    try:
-        folder = FileBundleStore(desk.home.bundles).open(bundle)
-        require_attested(folder, read_manifest(folder, bundle), desk.trusted)
-    except IntegrityError:
-        return False
-    return True
-
-
-def _nowhere(desk: Desk, release: Release, to: str | None) -> PromotionError:
-    once = [r for r in _once_live(desk.pointers, release) if to in {None, r.bundle}]
-    findings = [f"release {r.sequence} ({r.bundle[:19]}) is {_obstacle(desk, r)}" for r in once]
-    asked = f"bundle {to}" if to else "an earlier bundle"
-    return PromotionError(
-        "candidate-refused",
-        f"{release.endpoint} cannot go back to {asked}: {'; '.join(findings) or 'none was ever live there'}",
-        "release a new candidate, lift a bar (`roadbed lift`), or restore the bundle; the live release stays",
-    )
-
-
-def _obstacle(desk: Desk, release: Release) -> str:
-    if release.bundle in desk.pointers.barred:
-        return "barred"
-    return (
-        "resting on a waiver that is over"
-        if _lapsed(desk, release)
-        else "gone or damaged, or not attested by a trusted key"
     )

@@ -1,6 +1,6 @@
 """What every authority answers, whether it is a process of this machine or a service. A new one is added to `OPENERS`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -14,6 +14,7 @@ from formats.signing import load_public_key
 from platform_assets.promotion.authority_client import Authority, LocalAuthority
 from platform_assets.promotion.messages import Decided, Issued
 from platform_assets.promotion.service_client import ServiceAuthority, authority_of
+from tests.support.feature_versions import NEW, OLD, payload_needing, serve_versions
 from tests.support.ledgers import tamper
 from tests.support.people import AT, Person
 from tests.support.promotion_case import BETTER, ENDPOINT, GOOD, POOR, World, holdout_rows, install_policy, server
@@ -60,9 +61,11 @@ class Place(World):
         assert found is not None
         return found
 
-    def release(self, weights: tuple[float, float]) -> Issued:
-        """A release that went live."""
-        issued = self.issued(self.propose(weights))
+    def release(self, weights: tuple[float, float], payload: Mapping[str, bytes] | None = None) -> Issued:
+        """A release that went live, of `payload` if it is given."""
+        bundle = self.propose(weights) if payload is None else self.bundles.put(payload)
+        self.record(bundle)
+        issued = self.issued(bundle)
         assert self.authority.rolling(issued.release).state == "rolling"
         with server({"release": issued.release, "bundle": issued.bundle}) as port:
             self.serve(issued.release, issued.bundle, port)
@@ -104,6 +107,19 @@ def test_a_good_candidate_is_released_goes_live_is_renewed_and_taken_back(place:
     assert caught.value.code == "digest-barred"
     assert len(place.authority.lift(second.bundle, reason="it was the network", actor="anna").bars) == 1
     assert place.authority.verify().ok
+
+
+def test_going_back_is_refused_with_its_reason_and_done_once_the_features_are_served_again(place: Place) -> None:
+    first = place.release(GOOD)
+    place.release(BETTER, payload_needing(BETTER))
+    serve_versions(place.home, v2=("wind",))
+    with pytest.raises(PromotionError, match=f"{OLD} is needed, and the online store serves {NEW}") as caught:
+        place.authority.rollback(ENDPOINT, reason="complaints", actor="anna", to="1")
+    assert (caught.value.code, "version_of" in caught.value.hint) == ("features-gone", True)
+    serve_versions(place.home, v1=("wind",), v2=("wind",))
+    moved = place.authority.rollback(ENDPOINT, reason="complaints", actor="anna", to="1")
+    assert moved.issued is not None
+    assert moved.issued.bundle == first.bundle
 
 
 def test_the_document_is_one_that_servers_believe(place: Place) -> None:

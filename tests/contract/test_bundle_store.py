@@ -132,6 +132,35 @@ def test_attestations_are_replaced_and_absent_ones_are_none(store: BundleStore) 
     assert store.open(digest)
 
 
+def test_what_is_stored_is_listed_with_its_bytes_until_it_is_removed(store: BundleStore) -> None:
+    assert store.stored() == ()
+    first, second = store.put(FILES), store.put(OTHER)
+    store.point("aviation/delay/model/2013-01-01", first)
+    store.point("aviation/delay/model/2013-02-01", second)
+    small = {each.digest: each.size for each in store.stored()}
+    store.attest(first, "card", b"123")
+    assert {each.digest: each.size for each in store.stored()} == {**small, first: small[first] + 3}
+    for _ in range(2):
+        store.remove(first)
+        assert [each.digest for each in store.stored()] == [second]
+    with pytest.raises(IntegrityError, match="there is no bundle"):
+        store.open(first)
+    assert store.partitions("aviation/delay/model") == ("2013-02-01",)
+    assert store.put(FILES) == first, "it may be built again"
+    assert store.open(first)
+
+
+def test_what_a_killed_removal_left_is_no_bundle_and_removed_by_the_next(store: BundleStore, tmp_path: Path) -> None:
+    digest = store.put(FILES)
+    folder = tmp_path / "b" / digest.removeprefix("sha256:")
+    folder.rename(folder.with_name(f"gone-{folder.name}"))
+    with pytest.raises(IntegrityError, match="there is no bundle"):
+        store.open(digest)
+    assert [each.digest for each in store.stored()] == [digest]
+    store.remove(digest)
+    assert store.stored() == ()
+
+
 @pytest.mark.kill
 @pytest.mark.parametrize(
     "failpoint", ["file.before_rename", "file.after_rename", "bundle.before_rename", "bundle.after_rename"]

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from polars.testing import assert_frame_equal
 from formats.errors import DataError
 from formats.failpoints import VARIABLE
 from formats.table_digest import table_digest
-from resources.lake import WHOLE, DeltaLake, Lake, Part, TableRef
+from resources.lake import WHOLE, DeltaLake, Lake, Part, Superseded, TableRef
 from tests.support.processes import ROOT
 
 IMPLEMENTATIONS: dict[str, Callable[[Path], Lake]] = {"delta": lambda folder: DeltaLake(folder / "lake")}
@@ -239,6 +239,61 @@ def test_tables_are_listed_and_old_versions_can_be_read(lake: Lake) -> None:
         lake.scan_version(TABLE, 2)
     with pytest.raises(DataError, match="rail/none"):
         lake.versions("rail/none")
+
+
+def test_what_only_the_past_needs_is_told_and_forgotten(lake: Lake) -> None:
+    write(lake, d1="a", d2="c")
+    write(lake, d1="b")
+    lake.replace(f"{TABLE}/training_set", {"d1": part(rows("z"))})
+    lake.replace(f"{TABLE}/training_set", {"d1": part(rows("y"))})
+    before = lake.versions(TABLE)[0].at - timedelta(days=1)
+    assert lake.superseded(TABLE, before) == Superseded(files=0, size=0, oldest=0), "it is too young"
+    later = datetime.now(UTC) + timedelta(days=1)
+    found = lake.superseded(TABLE, later)
+    assert (found.files, found.oldest, found.size > 0) == (1, 1, True)
+    held = lake.digests(TABLE)
+    for _ in range(2):
+        lake.forget(TABLE, later)
+        assert lake.superseded(TABLE, later) == Superseded(files=0, size=0, oldest=1)
+    assert [version.number for version in lake.versions(TABLE)] == [1]
+    with pytest.raises(DataError, match="has no version 0"):
+        lake.scan_version(TABLE, 0)
+    assert (places(lake), lake.digests(TABLE)) == (["b", "c"], held)
+    assert lake.scan_version(f"{TABLE}/training_set", 0).collect()["place"].to_list() == ["z"], (
+        "another table in its folder"
+    )
+    write(lake, d2="d")
+    assert lake.scan_version(TABLE, 1).collect()["place"].sort().to_list() == ["b", "c"]
+
+
+def test_a_partition_whose_name_is_escaped_is_not_forgotten(lake: Lake) -> None:
+    """Delta escapes a name in the log and once more in the folder."""
+    lake.replace(TABLE, {"2013 01:x%41": part(rows("a"))})
+    lake.replace(TABLE, {"d2": part(rows("b"))})
+    lake.forget(TABLE, datetime.now(UTC) + timedelta(days=1))
+    assert places(lake) == ["a", "b"]
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("failpoint", ["file.before_rename", "file.after_rename"])
+def test_a_killed_forgetting_is_completed_by_the_next(lake: Lake, tmp_path: Path, failpoint: str) -> None:
+    write(lake, d1="a", d2="c")
+    write(lake, d1="b")
+    forget = """
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from resources.lake import DeltaLake
+DeltaLake(Path(sys.argv[1]) / "lake").forget("aviation/weather", datetime.now(UTC) + timedelta(days=1))
+"""
+    command = [sys.executable, "-c", forget, str(tmp_path)]
+    environment = os.environ | {VARIABLE: failpoint}
+    assert subprocess.run(command, cwd=ROOT, env=environment, timeout=120, check=False).returncode == KILLED
+    for version in lake.versions(TABLE):
+        assert lake.scan_version(TABLE, version.number).collect().height == 2, "what is listed can be read"
+    assert subprocess.run(command, cwd=ROOT, timeout=120, check=False).returncode == 0
+    assert [version.number for version in lake.versions(TABLE)] == [1]
+    assert places(lake) == ["b", "c"]
 
 
 def test_notes_belong_to_one_content_of_one_partition(lake: Lake) -> None:

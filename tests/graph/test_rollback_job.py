@@ -32,7 +32,8 @@ def test_a_bad_release_is_taken_back_and_stays_away(passing: SmallRoad) -> None:
     assert bad.bundle != good.bundle
 
     assert "has no endpoint 'aviation/other'" in why(roll_back(newer, endpoint="aviation/other", reason="a test"))
-    result = roll_back(newer, endpoint=ENDPOINT, reason="it answers strangely")
+    assert "none was ever live there" in why(roll_back(newer, endpoint=ENDPOINT, reason="a test", to="99"))
+    result = roll_back(newer, endpoint=ENDPOINT, reason="it answers strangely", to=str(good.sequence))
     assert result.success
     live = live_release(newer.installation, ENDPOINT)
     assert (live.bundle, live.sequence) == (good.bundle, bad.sequence + 1)

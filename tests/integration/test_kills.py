@@ -39,6 +39,7 @@ KILLED: dict[Failpoint, str] = {
 }
 ELSEWHERE = {"ledger.before_commit", "ledger.after_commit", "anchor.before_write"}
 ELSEWHERE |= {"authority.after_decision", "authority.after_signing"}
+ELSEWHERE |= {"retention.before_removal", "retention.after_removal"}
 
 
 @pytest.fixture(scope="module")

@@ -163,9 +163,9 @@ PAGES_AS_RUN: dict[str, tuple[Step, ...]] = {
             before=release_two_more,
         ),
         Step(
-            "roadbed rollback ENDPOINT --reason TEXT --to DIGEST",
+            "roadbed rollback ENDPOINT --reason TEXT --to RELEASE",
             ("barred   {second bundle}", "live     {first bundle}"),
-            {"ENDPOINT": "endpoint", "TEXT": "reason", "DIGEST": "first bundle"},
+            {"ENDPOINT": "endpoint", "TEXT": "reason", "RELEASE": "first bundle"},
         ),
         Step(
             "roadbed enroll NAME --role ROLE --email ADDRESS",
@@ -196,6 +196,9 @@ PAGES_AS_RUN: dict[str, tuple[Step, ...]] = {
             ("lifted   1 bars on {third bundle}",),
             {"DIGEST": "third bundle", "TEXT": "reason"},
         ),
+        Step("roadbed retention", ("a rollback may go back to release", "to go    0 pieces, 0.0 MB")),
+        Step("roadbed retention --apply", ("removed  0 pieces, 0.0 MB",)),
+        Step("roadbed retention --json", ('"pieces":[', '"kind":"bundle"')),
         Step("roadbed ledger verify", ("whole    chain, signatures and anchor hold",)),
         Step(".venv/bin/dagster dev", serving=r"Serving dagster-webserver on (http://\S+)"),
         Step(
@@ -244,5 +247,7 @@ PAGES_AS_RUN: dict[str, tuple[Step, ...]] = {
         Step("roadbed up --port 3001", ("start    webserver", "http://127.0.0.1:{other port}"), {"3001": "other port"}),
         Step("df -h <home>", ("Avail",), {"<home>": "home"}),
         Step("du -sh <home>/*", (".roadbed/lake", ".roadbed/ledger"), {"<home>": "home"}),
+        Step("roadbed retention", ("to go    0 pieces",)),
+        Step("roadbed retention --apply", ("removed  0 pieces",)),
     ),
 }

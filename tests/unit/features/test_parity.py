@@ -16,7 +16,8 @@ from formats.errors import DataError
 from formats.packed_features import FeatureRow, columns_checksum, pack_row, unpack_row
 from formats.table_digest import table_digest
 from platform_assets.contracts.outcomes import DefaultValue
-from platform_assets.features.online import contents, last_update, store_keys
+from platform_assets.features.online import contents, store_keys
+from platform_assets.features.online_note import last_update
 from platform_assets.features.parity import SAMPLE, compared, sampled
 from platform_assets.features.spec import FeatureView
 from resources.lake import DeltaLake, Part

@@ -236,7 +236,7 @@ def test_rollback_is_refused_when_the_bundle_is_gone(world: World) -> None:
     first = released(world, GOOD)
     released(world, BETTER)
     (world.bundles.open(first.bundle) / "payload" / "model.onnx").write_bytes(b"")
-    with pytest.raises(PromotionError, match="gone or damaged"):
+    with pytest.raises(PromotionError, match="gone, damaged, or not attested"):
         rollback(Desk(world.home), Rollback(endpoint=ENDPOINT, reason="why"))
 
 
