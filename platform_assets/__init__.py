@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from platform_assets.features.aggregations import Count, Distinct, Last, Max, Mean, Min, Rate, Sum
     from platform_assets.features.sources import FileSource, PostgresSource
     from platform_assets.features.spec import Entity, FeatureView, RawTable, Source, Tables
+    from platform_assets.features.sql import SqlView
     from platform_assets.features.windowed import WindowedView
     from platform_assets.features.windows import Ticks, windowed_sums
     from platform_assets.monitoring.retraining import RetrainingRule
@@ -58,6 +59,7 @@ _HOMES = {
     "platform_assets.features.aggregations": ("Count", "Distinct", "Last", "Max", "Mean", "Min", "Rate", "Sum"),
     "platform_assets.features.sources": ("FileSource", "PostgresSource"),
     "platform_assets.features.spec": ("Entity", "FeatureView", "RawTable", "Source", "Tables"),
+    "platform_assets.features.sql": ("SqlView",),
     "platform_assets.features.windowed": ("WindowedView",),
     "platform_assets.features.windows": ("Ticks", "windowed_sums"),
     "platform_assets.monitoring.retraining": ("RetrainingRule",),
@@ -133,6 +135,7 @@ __all__ = [
     "SliceGap",
     "Source",
     "Spine",
+    "SqlView",
     "Sum",
     "Tables",
     "Team",

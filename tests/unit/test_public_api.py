@@ -53,6 +53,7 @@ FROZEN = [
     "SliceGap",
     "Source",
     "Spine",
+    "SqlView",
     "Sum",
     "Tables",
     "Team",
