@@ -60,6 +60,8 @@ ErrorCode = Literal[
     "prediction-not-found",
     "clock-backwards",
     "statement-refused",
+    "view-failed",
+    "view-looks-ahead",
     "home-unusable",
     "port-in-use",
     "disk-full",

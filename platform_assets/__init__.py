@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from platform_assets.features.labels import LabelView
     from platform_assets.features.sources import FileSource, PostgresSource
     from platform_assets.features.spec import Entity, FeatureView, RawTable, Source, Tables
+    from platform_assets.features.sql import SqlView
     from platform_assets.features.windowed import WindowedView
     from platform_assets.features.windows import Ticks, windowed_sums
     from platform_assets.monitoring.retraining import RetrainingRule
@@ -83,6 +84,7 @@ _HOMES = {
     "platform_assets.features.labels": ("LabelView",),
     "platform_assets.features.sources": ("FileSource", "PostgresSource"),
     "platform_assets.features.spec": ("Entity", "FeatureView", "RawTable", "Source", "Tables"),
+    "platform_assets.features.sql": ("SqlView",),
     "platform_assets.features.windowed": ("WindowedView",),
     "platform_assets.features.windows": ("Ticks", "windowed_sums"),
     "platform_assets.monitoring.retraining": ("RetrainingRule",),
@@ -175,6 +177,7 @@ __all__ = [
     "SliceGap",
     "Source",
     "Spine",
+    "SqlView",
     "StratifiedSplit",
     "Sum",
     "Tables",

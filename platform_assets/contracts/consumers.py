@@ -33,11 +33,8 @@ def declared_readings(team: "Team") -> tuple[Reading, ...]:
 
 
 def _of_view(team: str, view: "FeatureView") -> Iterator[Reading]:
-    lineage = {name for column in view.contract.columns for name in view.lineage(column)}
     for source in view.sources:
-        named = {name.partition(".")[2] for name in lineage if name.partition(".")[0] == source.table.name}
-        columns = {*named, *source.table.contract.row_key} if named else set(source.table.contract.columns)
-        yield _reading(f"{team}/{view.name}", "view", team, source.table, columns)
+        yield _reading(f"{team}/{view.name}", "view", team, source.table, view.reads(source))
 
 
 def _of_model(team: str, model: "Model") -> Iterator[Reading]:

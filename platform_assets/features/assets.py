@@ -42,7 +42,9 @@ def feature_view_assets(owner: Owner, view: FeatureView) -> Assets:
 
     description = f"{view.description}\n\nEntity: {view.entity.name}. Time to live: {view.time_to_live}."
     ins = {source.table.name: _source_in(owner, source) for source in view.sources}
-    asset = _table_asset(owner, key, view.contract, description, group="features", daily=True, ins=ins)
+    asset = _table_asset(
+        owner, key, view.contract, description, group="features", daily=True, ins=ins, engine=view.engine
+    )
     return [asset(compute), quarantine_spec(owner, key, view.contract, daily=True)]
 
 
@@ -63,6 +65,7 @@ def _table_asset(
     group: str,
     daily: bool,
     ins: dict[str, dg.AssetIn] | None = None,
+    engine: str = "polars",
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     return dg.asset(
         key=key,
@@ -70,7 +73,7 @@ def _table_asset(
         description=description,
         group_name=group,
         owners=[owner.contact],
-        kinds={"polars", "deltalake"},
+        kinds={engine, "deltalake"},
         metadata={"dagster/column_schema": column_schema(contract), "contract version": contract.version},
         partitions_def=owner.calendar.daily if daily else None,
         backfill_policy=dg.BackfillPolicy.single_run() if daily else None,

@@ -3,14 +3,17 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
+from typing import ClassVar
 
 import polars as pl
 
 from formats.contract import View
 from formats.errors import DeclarationError
-from platform_assets.contracts.projections import polars_type
+from platform_assets.contracts.projections import polars_type, stored_schema
 from platform_assets.contracts.spec import Contract
 from platform_assets.features.history import History
+from platform_assets.features.lineage import Traced, plan_traced
 
 Tables = Mapping[str, pl.LazyFrame]
 
@@ -89,6 +92,8 @@ class FeatureView:
     version_of: str | None = None
     servable_within: timedelta | None = None
 
+    engine: ClassVar[str] = "polars"
+
     def __post_init__(self) -> None:
         contract = self.contract
         if self.servable_within is not None and self.servable_within <= timedelta():
@@ -121,9 +126,31 @@ class FeatureView:
         """The value columns, in the contract's order."""
         return tuple(name for name in self.contract.columns if name not in self.contract.row_key)
 
-    def lineage(self, column: str) -> tuple[str, ...]:
-        """The raw columns that a column is made of, as `<table>.<column>`: the contract's `sources`."""
+    def declared_lineage(self, column: str) -> tuple[str, ...]:
+        """What the declaration says that a column is made of: the contract's `sources`."""
         return tuple(self.contract.metadata(column).get("sources", ()))
+
+    @cached_property
+    def traced(self) -> Traced | None:
+        """What is found about where columns come from that do not say it; nothing where each does."""
+        columns = tuple(self.contract.columns)
+        if all(self.declared_lineage(column) for column in columns):
+            return None
+        schemas = {source.table.name: stored_schema(source.table.contract) for source in self.sources}
+        return plan_traced(self.compute, schemas, columns)
+
+    def lineage(self, column: str) -> tuple[str, ...]:
+        """The raw columns that a column is made of, as `<table>.<column>`: the contract's `sources`, else what is found."""
+        declared = self.declared_lineage(column)
+        return declared if declared or self.traced is None else self.traced.columns.get(column, ())
+
+    def reads(self, source: Source) -> frozenset[str]:
+        """The columns of a source that the view reads: those found or declared, with keys and times; all if there are none."""
+        lineage = {name for column in self.contract.columns for name in self.lineage(column)}
+        read = lineage if self.traced is None else lineage | self.traced.reads
+        named = {column for table, _, column in (name.partition(".") for name in read) if table == source.table.name}
+        contract = source.table.contract
+        return frozenset({*named, *contract.row_key} if named else contract.columns)
 
     def history(self, rows: pl.LazyFrame) -> History:
         """The view's `rows`, as the point-in-time join takes them: the one definition of training, scoring and the online check."""

@@ -47,8 +47,8 @@ class WindowedView(FeatureView):
         object.__setattr__(self, "sources", (replace(self.source, lookback_days=days),))
         object.__setattr__(self, "compute", self._compute)
 
-    def lineage(self, column: str) -> tuple[str, ...]:
-        """The columns of the source that a column is made of."""
+    def declared_lineage(self, column: str) -> tuple[str, ...]:
+        """The columns of the source that a column is made of, which the aggregates say."""
         contract = self.source.table.contract
         known = str(contract.known_time)
         if column in self.aggregates:

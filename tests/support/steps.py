@@ -82,6 +82,10 @@ FACTS: dict[str, Callable[[Clone], str]] = {
     "role": lambda _: "platform",
     "address": lambda _: "somebody@example.org",
     "gate": lambda _: "latency_budget",
+    "feature": lambda _: "wind_gust",
+    "entity": lambda _: "carrier",
+    "owner": lambda _: "rail",
+    "classification": lambda _: "personal",
     "a week": lambda _: "7",
 }
 

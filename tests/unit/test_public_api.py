@@ -67,6 +67,7 @@ FROZEN = [
     "SliceGap",
     "Source",
     "Spine",
+    "SqlView",
     "StratifiedSplit",
     "Sum",
     "Tables",

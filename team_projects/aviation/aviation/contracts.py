@@ -19,6 +19,7 @@ _Field: TypeAlias = Any
 
 # A tick has a row whatever was known by then, and counts what was.
 _TICK: Final = ("outcomes.known_time", "schedule.known_time")
+_DELAY: Final = ("outcomes.departure_delay_minutes", "outcomes.cancelled")
 _PLAN: Final = ("schedule.scheduled_departure", "outcomes.known_time")
 
 
@@ -151,14 +152,14 @@ class OriginCongestion(pa.DataFrameModel):
     origin: str = _origin("outcomes.origin", "schedule.origin")
     event_time: Instant = _time("the tick", *_TICK)
     known_time: Instant = _time("the tick", *_TICK)
-    origin_departed_3h: float = _number("flights", 0, 2000, "outcomes.departure_delay_minutes")
+    origin_departed_3h: float = _number("flights", 0, 2000, "outcomes.cancelled")
     origin_late_share_3h: float = _number("share", 0, 1, "outcomes.late")
     origin_cancelled_share_3h: float = _number("share", 0, 1, "outcomes.cancelled")
-    origin_mean_delay_3h: float = _number("minutes", -120, 3000, "outcomes.departure_delay_minutes")
-    origin_departed_1h: float = _number("flights", 0, 2000, "outcomes.departure_delay_minutes")
+    origin_mean_delay_3h: float = _number("minutes", -120, 3000, _DELAY)
+    origin_departed_1h: float = _number("flights", 0, 2000, "outcomes.cancelled")
     origin_late_share_1h: float = _number("share", 0, 1, "outcomes.late")
     origin_cancelled_share_1h: float = _number("share", 0, 1, "outcomes.cancelled")
-    origin_mean_delay_1h: float = _number("minutes", -120, 3000, "outcomes.departure_delay_minutes")
+    origin_mean_delay_1h: float = _number("minutes", -120, 3000, _DELAY)
     origin_late_so_far_share_3h: float = _number("share", 0, 1, _PLAN)
     origin_late_so_far_share_1h: float = _number("share", 0, 1, _PLAN)
     origin_overdue: float = _number("flights", 0, 1000, _PLAN, "due for 15 minutes and not known to have left")

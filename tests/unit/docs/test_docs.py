@@ -5,6 +5,7 @@ import importlib.util
 import re
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 
@@ -149,6 +150,26 @@ def test_the_training_sets_of_their_page_are_sound(example: ModuleType) -> None:
     models = tuple(dataclasses.replace(model, training_set=careful) for model in example.RAIL.models)
     team = dataclasses.replace(example.RAIL, models=models)
     dg.Definitions.validate_loadable(example.team_definitions(team))
+
+
+def test_the_view_in_sql_of_its_page_computes(example: ModuleType) -> None:
+    """The page's code, after the guide's."""
+    import platform_assets
+
+    names = {**vars(example), "SqlView": platform_assets.SqlView}
+    for language, body in _FENCE.findall((ROOT / "docs" / "views.md").read_text()):
+        assert language == "python"
+        exec(compile(body, "views.md", "exec"), names)  # noqa: S102 the page is the test's subject
+    view = names["LINE_DELAY"]
+    assert view.lineage("line_worst_delay_1d") == ("arrivals.delay",)
+    rows = platform_assets.example(example.ARRIVALS.contract, rows=200, seed=7)
+    start = rows["known_time"].min() - timedelta(hours=1)
+    found = view.compute({"arrivals": rows.lazy()}, start, start + timedelta(days=3)).collect()
+    assert found.height == rows.n_unique(("line", "known_time"))
+    assert found["line_worst_delay_1d"].max() == rows["delay"].max()
+    team = dataclasses.replace(example.RAIL, views=(*example.RAIL.views, view))
+    asset = example.team_definitions(team).resolve_asset_graph().get(dg.AssetKey(["rail", "line_delay"]))
+    assert asset.kinds == {"duckdb", "deltalake"}
 
 
 def test_the_guides_example_builds(example: ModuleType) -> None:
