@@ -2,7 +2,6 @@
 
 import importlib
 import sys
-import warnings
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ import typer
 
 from formats.clock import read_now
 from formats.errors import DeclarationError
+from platform_assets.cli.quiet import quiet
 from platform_assets.cli.site import find_root, find_site
 from platform_assets.cli.workspace import PLATFORM, locations
 
@@ -98,15 +98,13 @@ def teams(root: Path) -> Iterator[tuple["Team", Path]]:
 
 
 def _imported(module: str) -> ModuleType:
-    from dagster import BetaWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", BetaWarning)
+    with quiet():
         return importlib.import_module(module)
 
 
 def _team(module: ModuleType, folder: Path) -> "Team":
-    from platform_assets.components.found import teams_in
+    with quiet():
+        from platform_assets.components.found import teams_in
     from platform_assets.team import Team
 
     named = {id(value): value for value in vars(module).values() if isinstance(value, Team)}

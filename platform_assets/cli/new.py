@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from platform_assets.cli.quiet import quiet
 from platform_assets.cli.site import find_root
 from platform_assets.cli.workspace import FILE, write
 
@@ -12,7 +13,8 @@ def team(
     name: Annotated[str, typer.Argument(help="The team's name: a Python package, and the first part of its keys.")],
 ) -> None:
     """Make a team's folder with a road that runs as it is, and let the workspace know."""
-    from platform_assets.components.scaffolding import new_team
+    with quiet():
+        from platform_assets.components.scaffolding import new_team
 
     root = find_root()
     folder = new_team(root, name)

@@ -11,7 +11,15 @@ from platform_assets.cli.host_checks import check_port, listener, prepare_home
 from platform_assets.cli.locking import alone
 from platform_assets.cli.processes import Processes, Service
 from platform_assets.cli.readiness import await_central_services, await_code_servers
-from platform_assets.cli.services import RUNTIME, WEBSERVER, central_services, code_server_name, code_servers, socket_of
+from platform_assets.cli.services import (
+    RUNTIME,
+    WEBSERVER,
+    central_services,
+    code_server_name,
+    code_servers,
+    expected_names,
+    socket_of,
+)
 from platform_assets.cli.site import LOOPBACK, Site, find_site, remember_port
 from platform_assets.cli.workspace import locations
 from platform_assets.promotion.service_client import authority_of
@@ -74,6 +82,7 @@ def start_services(site: Site, console: Console) -> list[str]:
         started = _start(processes, servers, console)
         await_code_servers(processes, {code_server_name(at): socket_of(site.home, at) for at in locations(site.root)})
         started += _start(processes, central, console)
+        _stop_removed(processes, site, console)
         remember_port(site)
     if not started:
         console.print("running  everything was started before")
@@ -89,6 +98,13 @@ def _start(processes: Processes, services: list[Service], console: Console) -> l
             console.print(f"start    {service.name}")
             started.append(service.name)
     return started
+
+
+def _stop_removed(processes: Processes, site: Site, console: Console) -> None:
+    """Stop code servers of teams whose folders are gone; webserver and daemon know them no more."""
+    for name in sorted(set(processes.names()) - set(expected_names(site))):
+        if processes.stop(name):
+            console.print(f"stopped  {name}")
 
 
 def _free_port(processes: Processes, site: Site, central: list[Service]) -> None:

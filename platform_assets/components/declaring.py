@@ -14,6 +14,7 @@ from platform_assets.datasets.sampling import Augment, Sampling
 from platform_assets.datasets.spec import Spine, TrainingSet
 from platform_assets.features.labels import LabelView
 from platform_assets.features.spec import Entity, FeatureView, RawTable, Source
+from platform_assets.features.sql import SqlView
 from platform_assets.features.windowed import WindowedView
 from platform_assets.team import Model, Team
 from platform_assets.training.spec import TorchTrainer
@@ -88,6 +89,10 @@ def _source(form: forms.SourceForm, known: Declared, at: Place) -> Source:
     return Source(at.at("table").find("raw table", form.table, known.tables), form.lookback_days)
 
 
+def _sources(given: tuple[forms.SourceForm, ...], known: Declared, at: Place) -> tuple[Source, ...]:
+    return tuple(_source(each, known, at.at("sources", number)) for number, each in enumerate(given))
+
+
 def _view(form: forms.ViewForm, known: Declared, at: Place) -> FeatureView:
     common = _same(form, "contract", "entity", "values") | {
         "contract": _contract(form.contract, at.at("contract")),
@@ -98,8 +103,12 @@ def _view(form: forms.ViewForm, known: Declared, at: Place) -> FeatureView:
         aggregates = {name: aggregation.chosen for name, aggregation in windows.aggregates.items()}
         same = _same(windows, "source", "aggregates")
         return at.declare(WindowedView, **common, **same, source=source, aggregates=aggregates)
+    if (query := form.values.sql) is not None:
+        return at.declare(
+            SqlView, **common, sources=_sources(query.sources, known, at.at("values", "sql")), sql=query.query
+        )
     here, computed = at.at("values", "computed"), form.values.chosen
-    sources = tuple(_source(each, known, here.at("sources", number)) for number, each in enumerate(computed.sources))
+    sources = _sources(computed.sources, known, here)
     return at.declare(FeatureView, **common, sources=sources, compute=here.at("compute").function(computed.compute))
 
 

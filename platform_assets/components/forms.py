@@ -4,89 +4,24 @@ References are names in the same file; code is a dotted path; durations are ISO 
 choice, its name is the key: `read: {files: {...}}`, `{mean: {column: delay, over: PT1H}}`. Rules stand with the specs alone.
 """
 
-from collections.abc import Callable
 from datetime import date, timedelta
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import dagster as dg
-import msgspec
-from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema, WrapValidator, model_validator
-from pydantic.annotated_handlers import GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import ConfigDict, Field, model_validator
 
-from formats.errors import DeclarationError
 from platform_assets.calendar import Calendar
+from platform_assets.components.fields import SOUND, CardForm, Dotted, FileForm, GateForm, Maybe, RetrainingForm
 from platform_assets.contracts.outcomes import DefaultValue, LastGood
 from platform_assets.datasets.cleaning import Deduplicate
 from platform_assets.datasets.sampling import ClassWeights, Oversample, Undersample
 from platform_assets.datasets.spec import LeakageBounds
 from platform_assets.datasets.splits import GroupedSplit, KFold, RandomSplit, StratifiedSplit, TimeSplit, WalkForward
 from platform_assets.features.aggregations import Count, Distinct, Last, Max, Mean, Min, Rate, Sum
-from platform_assets.features.sources import FileSource, PostgresSource
+from platform_assets.features.sources import PostgresSource
 from platform_assets.features.spec import Entity
 from platform_assets.monitoring.retraining import RetrainingRule
-from platform_assets.promotion.spec import AnyGate, Card, Gate
 from platform_assets.training.transforms import Impute, OneHot, Scale, SelectBest
-
-T = TypeVar("T")
-
-
-class _Given:
-    """`null` in the file means nothing: the schema is that of the value alone, so that what is wrong in it can be named."""
-
-    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        (schema,) = (each for each in handler(core)["anyOf"] if each != {"type": "null"})
-        found: JsonSchemaValue = schema
-        return found
-
-
-Maybe = Annotated[T | None, _Given()]
-Dotted = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$", description="<package>.<module>.<name>")]
-
-
-def _sound(value: object, build: Callable[[object], object]) -> object:
-    """The spec, or what it refuses in pydantic's words, which are told with their line."""
-    try:
-        return build(value)
-    except DeclarationError as error:
-        raise ValueError(f"{error.message}; {error.hint}") from error
-
-
-def _converted(kind: Any) -> Callable[[object], object]:  # noqa: ANN401 a type, or a union of types
-    """What makes a msgspec `kind` of plain values; its refusals in pydantic's words."""
-
-    def convert(value: object) -> object:
-        try:
-            return msgspec.convert(value, kind)
-        except msgspec.ValidationError as error:
-            raise ValueError(str(error)) from error
-
-    return lambda value: _sound(value, convert)
-
-
-def _schema(kind: type[msgspec.Struct]) -> dict[str, Any]:
-    found: dict[str, Any] = msgspec.json.schema(kind)["$defs"][kind.__name__]
-    return found
-
-
-def _gate_schema() -> dict[str, Any]:
-    """One schema a gate, chosen by its tag: an error then names the field, where `oneOf` would only say that none fits."""
-    kinds = {str(kind.__struct_config__.tag): _schema(kind) for kind in AnyGate.__args__}
-    chosen = [
-        {"if": {"properties": {"gate": {"const": tag}}, "required": ["gate"]}, "then": schema}
-        for tag, schema in kinds.items()
-    ]
-    return {
-        "type": "object",
-        "required": ["gate"],
-        "properties": {"gate": {"enum": sorted(kinds)}},
-        "allOf": chosen,
-    }
-
-
-GateForm = Annotated[Gate, PlainValidator(_converted(AnyGate)), WithJsonSchema(_gate_schema())]
-CardForm = Annotated[Card, PlainValidator(_converted(Card)), WithJsonSchema(_schema(Card))]
 
 
 class Form(dg.Model):
@@ -140,7 +75,7 @@ class ContractForm(Form):
 class ReadForm(Choice):
     """Where a table's rows come from: by day from files, Postgres or a function, or at once from one (`whole`)."""
 
-    files: Maybe[Annotated[FileSource, WrapValidator(_sound)]] = None
+    files: Maybe[FileForm] = None
     postgres: Maybe[PostgresSource] = None
     function: Maybe[Dotted] = None
     whole: Maybe[Dotted] = None
@@ -193,11 +128,19 @@ class ComputedForm(Form):
     compute: Dotted
 
 
+class SqlForm(Form):
+    """What makes a SqlView: one SELECT over raw tables."""
+
+    sources: tuple[SourceForm, ...]
+    query: str
+
+
 class ValuesForm(Choice):
     """How a view's features come to be."""
 
     windows: Maybe[WindowsForm] = None
     computed: Maybe[ComputedForm] = None
+    sql: Maybe[SqlForm] = None
 
 
 class ViewForm(Form):
@@ -243,12 +186,12 @@ class CleaningForm(Choice):
 class SplitForm(Choice):
     """What of the set validates while a model is trained."""
 
-    time: Maybe[Annotated[TimeSplit, WrapValidator(_sound)]] = None
-    random: Maybe[Annotated[RandomSplit, WrapValidator(_sound)]] = None
-    stratified: Maybe[Annotated[StratifiedSplit, WrapValidator(_sound)]] = None
-    grouped: Maybe[Annotated[GroupedSplit, WrapValidator(_sound)]] = None
-    k_fold: Maybe[Annotated[KFold, WrapValidator(_sound)]] = None
-    walk_forward: Maybe[Annotated[WalkForward, WrapValidator(_sound)]] = None
+    time: Maybe[Annotated[TimeSplit, SOUND]] = None
+    random: Maybe[Annotated[RandomSplit, SOUND]] = None
+    stratified: Maybe[Annotated[StratifiedSplit, SOUND]] = None
+    grouped: Maybe[Annotated[GroupedSplit, SOUND]] = None
+    k_fold: Maybe[Annotated[KFold, SOUND]] = None
+    walk_forward: Maybe[Annotated[WalkForward, SOUND]] = None
 
 
 class AugmentForm(Form):
@@ -261,8 +204,8 @@ class AugmentForm(Form):
 class SamplingForm(Choice):
     """What is done to the part that is learnt from."""
 
-    undersample: Maybe[Annotated[Undersample, WrapValidator(_sound)]] = None
-    oversample: Maybe[Annotated[Oversample, WrapValidator(_sound)]] = None
+    undersample: Maybe[Annotated[Undersample, SOUND]] = None
+    oversample: Maybe[Annotated[Oversample, SOUND]] = None
     class_weights: Maybe[ClassWeights] = None
     augment: Maybe[AugmentForm] = None
 
@@ -285,8 +228,8 @@ class TransformForm(Choice):
 
     impute: Maybe[Impute] = None
     scale: Maybe[Scale] = None
-    one_hot: Maybe[Annotated[OneHot, WrapValidator(_sound)]] = None
-    select_best: Maybe[Annotated[SelectBest, WrapValidator(_sound)]] = None
+    one_hot: Maybe[Annotated[OneHot, SOUND]] = None
+    select_best: Maybe[Annotated[SelectBest, SOUND]] = None
 
 
 class TorchForm(Form):
@@ -325,7 +268,7 @@ class ModelForm(Form):
     measurements: dict[str, Dotted] = Field(default_factory=dict)
     environment: str = "prod"
     staging: str | None = "staging"
-    retraining: Annotated[RetrainingRule, WrapValidator(_sound)] = RetrainingRule()
+    retraining: RetrainingForm = RetrainingRule()
 
 
 class TeamForm(Form):

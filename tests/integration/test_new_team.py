@@ -87,10 +87,9 @@ def typed(clone: Clone, command: str, status: int = 0) -> str:
     return said
 
 
-def up(clone: Clone) -> list[str]:
-    """The services that this `up` started."""
-    said = typed(clone, "roadbed up --services-only")
-    return [line.split()[1] for line in said.splitlines() if line.startswith("start ")]
+def up(clone: Clone) -> str:
+    """What `up` says that it starts and stops."""
+    return typed(clone, "roadbed up --services-only")
 
 
 def pids(clone: Clone) -> dict[str, int]:
@@ -101,7 +100,7 @@ def pids(clone: Clone) -> dict[str, int]:
 def test_a_team_comes_and_goes(clone: Clone) -> None:
     project = clone.root / "team_projects" / TEAM
     workspace = (clone.root / "workspace.yaml").read_text()
-    assert "code-aviation" in up(clone)
+    assert "start    code-aviation\n" in up(clone)
     before = pids(clone)
 
     said = typed(clone, NEW_TEAM)
@@ -110,16 +109,14 @@ def test_a_team_comes_and_goes(clone: Clone) -> None:
     typed(clone, ".venv/bin/python -m platform_assets.cli.workspace --check")
     _look_with_dg(clone, project)
     assert f"{TEAM}/contracts/readings@1.json" in typed(clone, "roadbed contracts publish")
-    assert f"code-{TEAM}" in up(clone)
+    assert f"start    code-{TEAM}\n" in up(clone)
     assert pids(clone)["code-aviation"] == before["code-aviation"]
 
     shutil.rmtree(project)
     typed(clone, ".venv/bin/python -m platform_assets.cli.workspace --write")
     assert (clone.root / "workspace.yaml").read_text() == workspace
-    up(clone)
-    after = pids(clone)
-    assert after["code-aviation"] == before["code-aviation"]
-    assert f"code-{TEAM}" not in after
+    assert f"stopped  code-{TEAM}\n" in up(clone)
+    assert pids(clone)["code-aviation"] == before["code-aviation"]
 
 
 def test_its_road_runs_unedited(road: SmallRoad) -> None:

@@ -31,6 +31,6 @@ def test_the_command_makes_a_team_once(tmp_path: Path) -> None:
     assert "runbook  docs/troubleshooting.md#declaration-invalid" in again
     yaml = tmp_path / "team_projects" / "drizzle" / "drizzle" / "defs" / "road" / "defs.yaml"
     yaml.write_text(yaml.read_text().replace("entity: origin", "entity: airport"))
-    assert f"error    {yaml}:36:7: attributes.views.0.entity: there is no entity 'airport'" in said(
+    assert f"error    {yaml}:37:7: attributes.views.0.entity: there is no entity 'airport'" in said(
         "contracts", "diff", status=1
     )

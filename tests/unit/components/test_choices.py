@@ -10,7 +10,18 @@ from aviation.team import DEPARTURE_DELAY
 from dagster_shared.yaml_utils import parse_yaml_with_source_position
 
 from formats.errors import DeclarationError
-from platform_assets import Count, DefaultValue, FileSource, LastGood, Max, Min, PostgresSource, RetrainingRule, Team
+from platform_assets import (
+    Count,
+    DefaultValue,
+    FileSource,
+    LastGood,
+    Max,
+    Min,
+    PostgresSource,
+    RetrainingRule,
+    SqlView,
+    Team,
+)
 from platform_assets.components import forms
 from platform_assets.components.declaring import declared_team
 from platform_assets.components.place import Place
@@ -143,6 +154,30 @@ def test_transformations() -> None:
     written = "[{impute: {strategy: mean}}, {scale: {}}, {one_hot: {columns: [carrier]}}, {select_best: {count: 3}}]"
     trainer = with_change(old, f"{{torch: {{build: aviation.network.build, transforms: {written}}}}}").models[0].trainer
     assert trainer.transforms == (Impute("mean"), Scale(), OneHot(("carrier",)), SelectBest(3))
+
+
+COMPUTED = "computed: {sources: [{table: weather}], compute: aviation.views.origin_weather}"
+READING = """SELECT origin, event_time, known_time, temp, dewp, humid, wind_speed, wind_gust, precip, pressure, visib,
+  wind_speed * cos(radians(wind_dir)) AS wind_north, wind_speed * sin(radians(wind_dir)) AS wind_east FROM weather"""
+
+
+def in_sql(query: str) -> str:
+    lines = query.replace("\n", "\n" + " " * 12)
+    return f"sql:\n          sources: [{{table: weather}}]\n          query: |\n            {lines}"
+
+
+def test_a_view_in_sql() -> None:
+    view: Any = with_change(COMPUTED, in_sql(READING)).views[0]
+    assert isinstance(view, SqlView)
+    assert view.sql == f"{READING}\n"
+    assert [source.table.name for source in view.sources] == ["weather"]
+    assert view.lineage("wind_north") == ("weather.wind_dir", "weather.wind_speed")
+
+
+def test_a_view_in_sql_that_is_wrong_is_told_with_its_place() -> None:
+    with pytest.raises(DeclarationError, match="origin_weather") as caught:
+        with_change(COMPUTED, in_sql("SELECT origin FROM weather"))
+    assert f"{AVIATION}:" in caught.value.message
 
 
 def test_a_trainer_that_a_module_has(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,3 +103,4 @@ def test_a_form_has_every_field_of_its_spec(spec: type) -> None:
 
 def test_the_windows_of_a_form_are_those_of_a_windowed_view() -> None:
     assert {*forms.WindowsForm.model_fields, *forms.ComputedForm.model_fields} == BY_VALUES
+    assert {*forms.SqlForm.model_fields} == {"sources", "query"}
