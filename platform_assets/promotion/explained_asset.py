@@ -13,7 +13,13 @@ from platform_assets.monitoring.watch import watch_ledger
 from platform_assets.promotion.candidate import candidate_of, evaluation_of, newest_candidate, newest_candidate_of
 from platform_assets.promotion.explained_candidate import age_links, candidate_chain, trained_chain
 from platform_assets.promotion.explained_link import Link, instant, short
-from platform_assets.promotion.explained_release import decision_chain, decision_links, gate_facts, release_chain
+from platform_assets.promotion.explained_release import (
+    decision_chain,
+    decision_links,
+    gate_facts,
+    newest_decisions,
+    release_chain,
+)
 from platform_assets.promotion.explained_table import base_of, table_chain
 from platform_assets.promotion.pointers import Pointers
 from platform_assets.promotion.records import Release
@@ -214,12 +220,8 @@ def _of_endpoint(asked: _Asked) -> Release | None:
 
 def _decisions(asked: _Asked, bundle: str | None = None) -> Mapping[str, str]:
     """The newest decision of each endpoint of the model, about `bundle` if that is given."""
-    found = {}
-    for entry in asked.installation.ledger.entries("decision", bundle):
-        decision = asked.state.find_decision(entry.id)
-        if decision is not None and decision.endpoint.startswith(f"{asked.model}/"):
-            found[decision.endpoint] = entry.id
-    return found
+    known = newest_decisions(asked.installation, asked.state, bundle)
+    return {endpoint: decision for endpoint, decision in known.items() if endpoint.startswith(f"{asked.model}/")}
 
 
 def _newest_candidate(asked: _Asked) -> Iterator[Link]:

@@ -40,6 +40,13 @@ def decision_links(installation: Installation, state: Pointers, decision: str) -
         yield _statement_link(installation, given, found)
 
 
+def newest_decisions(installation: Installation, state: Pointers, bundle: str | None = None) -> dict[str, str]:
+    """The newest decision of each endpoint, about `bundle` if that is given."""
+    entries = installation.ledger.entries("decision", bundle)
+    known = ((entry.id, state.find_decision(entry.id)) for entry in entries)
+    return {decision.endpoint: identity for identity, decision in known if decision is not None}
+
+
 def decision_chain(installation: Installation, state: Pointers, decision: str) -> Iterator[Link]:
     """A decision, the people who spoke, and the candidate that it is about."""
     yield from decision_links(installation, state, decision)

@@ -1,7 +1,8 @@
 """Why something is as it is: the chain from a prediction back to the raw tables, each link verified as it is told."""
 
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import polars as pl
@@ -15,7 +16,7 @@ from platform_assets.promotion.case import open_model
 from platform_assets.promotion.explained_asset import asset_chain
 from platform_assets.promotion.explained_candidate import candidate_chain
 from platform_assets.promotion.explained_link import Link, instant
-from platform_assets.promotion.explained_release import release_chain
+from platform_assets.promotion.explained_release import decision_links, newest_decisions, release_chain
 from platform_assets.promotion.live import pointers
 from platform_assets.promotion.pointers import Pointers
 from platform_assets.promotion.records import Release
@@ -64,10 +65,24 @@ def _named(installation: Installation, state: Pointers, subject: str) -> Iterato
     """The chain behind a digest or a model."""
     known = [release for release in state.all() if subject in {release.release, release.bundle, _model(release)}]
     if known:
-        return release_chain(installation, state, known[-1])
+        return itertools.chain(
+            _verdicts(installation, state, subject, known), release_chain(installation, state, known[-1])
+        )
     proposed = list(installation.ledger.entries("candidate", subject))
     entry = proposed[-1] if proposed else newest_candidate_of(installation.ledger, subject)
-    return None if entry is None else candidate_chain(installation, candidate_of(entry))
+    if entry is None:
+        return None
+    return itertools.chain(_verdicts(installation, state, subject), candidate_chain(installation, candidate_of(entry)))
+
+
+def _verdicts(
+    installation: Installation, state: Pointers, bundle: str, released: Sequence[Release] = ()
+) -> Iterator[Link]:
+    """What was decided about `bundle` at each endpoint, but for that which the newest of its releases tells itself."""
+    told = released[-1].approval.decision if released else None
+    for decision in newest_decisions(installation, state, bundle).values():
+        if decision != told:
+            yield from decision_links(installation, state, decision)
 
 
 def _version_chain(installation: Installation, state: Pointers, model: str, version: str) -> Iterator[Link]:
@@ -89,9 +104,11 @@ def _version_chain(installation: Installation, state: Pointers, model: str, vers
 
 def _of_bundle(installation: Installation, state: Pointers, model: str, entry: Entry) -> Iterator[Link]:
     released = [r for r in state.all() if (r.bundle, _model(r)) == (entry.subject, model)]
+    yield from _verdicts(installation, state, entry.subject, released)
     if released:
-        return release_chain(installation, state, released[-1])
-    return candidate_chain(installation, candidate_of(entry))
+        yield from release_chain(installation, state, released[-1])
+    else:
+        yield from candidate_chain(installation, candidate_of(entry))
 
 
 def _model(release: Release) -> str:
