@@ -17,6 +17,7 @@ __all__ = [
     "request_days",
     "request_once",
     "running_sensor",
+    "written",
 ]
 
 # The road goes on by itself: no person has to switch a sensor on.
@@ -44,6 +45,7 @@ def request_once(
     tags: Mapping[str, str] | None = None,
     partition: str | None = None,
     run_config: Mapping[str, object] | None = None,
+    assets: Sequence[dg.AssetKey] | None = None,
 ) -> dg.RunRequest | dg.SkipReason:
     """A run of `job` for `subject` (what it is about), unless one is active or it failed too often.
 
@@ -66,16 +68,27 @@ def request_once(
         partition_key=partition,
         tags={SUBJECT: subject, **(tags or {})},
         run_config=dict(run_config or {}),
+        asset_selection=assets,
     )
 
 
-def request_days(instance: dg.DagsterInstance, job: str, days: Sequence[str]) -> dg.RunRequest | dg.SkipReason:
-    """One run of `job` for an unbroken stretch of days, as `request_once`."""
-    subject = f"{days[0]}..{days[-1]}"
+def request_days(
+    instance: dg.DagsterInstance,
+    job: str,
+    days: Sequence[str],
+    *,
+    assets: Sequence[dg.AssetKey] | None = None,
+    cause: str = "",
+) -> dg.RunRequest | dg.SkipReason:
+    """One run of `job`, or of those of its `assets`, for an unbroken stretch of days, as `request_once`.
+
+    `cause` tells days that are asked for again from the first time.
+    """
+    subject = f"{days[0]}..{days[-1]} {cause}".rstrip()
     if len(days) == 1:
-        return request_once(instance, job, subject, partition=days[0])
+        return request_once(instance, job, subject, partition=days[0], assets=assets)
     ends = {"dagster/asset_partition_range_start": days[0], "dagster/asset_partition_range_end": days[-1]}
-    return request_once(instance, job, subject, tags=ends)
+    return request_once(instance, job, subject, tags=ends, assets=assets)
 
 
 def first_gap(wanted: Sequence[str], done: set[str], most: int) -> list[str]:
@@ -90,6 +103,12 @@ def first_gap(wanted: Sequence[str], done: set[str], most: int) -> list[str]:
         if len(stretch) == most:
             break
     return stretch
+
+
+def written(instance: dg.DagsterInstance, key: dg.AssetKey) -> Mapping[str, int]:
+    """The number of the event by which each partition of `key` was materialized last; numbers grow."""
+    event = dg.DagsterEventType.ASSET_MATERIALIZATION
+    return instance.event_log_storage.get_latest_storage_id_by_partition(key, event)
 
 
 def materialized(instance: dg.DagsterInstance, key: dg.AssetKey) -> set[str]:

@@ -1,12 +1,17 @@
-"""Arrivals: when a day is over by the installation's clock, its raw tables and views are materialized."""
+"""Arrivals: when a day is over by the installation's clock, its raw tables and views are materialized.
 
+A raw table's day that is written again, because its source delivered it again, takes with it the views of that day and of the
+days that look back on it: they are computed again.
+"""
+
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import dagster as dg
 
 from platform_assets.features.spec import FeatureView, RawTable
 from platform_assets.ownership import Owner
-from platform_assets.runs import Job, first_gap, materialized, request_days, request_once, running_sensor
+from platform_assets.runs import Job, first_gap, materialized, request_days, request_once, running_sensor, written
 from resources.installation import Installation
 
 # One run for as many days as have arrived: bounded, so that a year is a few runs that can be looked at.
@@ -41,13 +46,36 @@ def arrivals(
         now = installation.clock.now()
         arrived = owner.calendar.days_before(now - settle)
         done = set.intersection(*(materialized(instance, key) for key in daily))
-        days = first_gap(arrived, done, _MOST_DAYS)
-        if not days:
-            last = arrived[-1] if arrived else "none"
-            return dg.SkipReason(f"all {len(arrived)} days that are over at {now.isoformat()} are in (last: {last})")
-        return request_days(instance, days_job.name, days)
+        if days := first_gap(arrived, done, _MOST_DAYS):
+            return request_days(instance, days_job.name, days)
+        late = overtaken(instance, owner, views, arrived)
+        if days := first_gap(arrived, set(arrived) - late.keys(), _MOST_DAYS):
+            cause = max(late[day] for day in days)
+            keys = [dg.AssetKey([owner.team, view.name]) for view in views]
+            return request_days(instance, days_job.name, days, assets=keys, cause=f"after event {cause}")
+        last = arrived[-1] if arrived else "none"
+        return dg.SkipReason(f"all {len(arrived)} days that are over at {now.isoformat()} are in (last: {last})")
 
     return [days_job, *whole_job], sensor
+
+
+def overtaken(
+    instance: dg.DagsterInstance, owner: Owner, views: Sequence[FeatureView], days: Sequence[str]
+) -> Mapping[str, int]:
+    """The `days` on which a view is older than what it was computed from, with the number of the newest event that says so."""
+    found: dict[str, int] = {}
+    tables = {source.table.name for view in views for source in view.sources if source.table.daily}
+    raw = {name: written(instance, dg.AssetKey([owner.team, name])) for name in tables}
+    for view in views:
+        own = written(instance, dg.AssetKey([owner.team, view.name]))
+        for source in (source for source in view.sources if source.table.daily):
+            newest = raw[source.table.name]
+            for place, day in enumerate(days):
+                seen = days[max(0, place - source.lookback_days) : place + 1]
+                latest = max(newest.get(each, 0) for each in seen)
+                if latest > own.get(day, latest):
+                    found[day] = max(found.get(day, 0), latest)
+    return found
 
 
 def _whole_tables_job(owner: Owner, whole: list[dg.AssetKey]) -> list[Job]:

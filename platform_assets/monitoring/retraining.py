@@ -73,10 +73,16 @@ def decide(rule: RetrainingRule, situation: Situation) -> RetrainingDecision:
     if (partition, situation.code) in situation.tried:
         return RetrainingDecision(False, partition, (f"cutoff {partition} was already trained with this code",))
     reasons = tuple(_reasons(rule, situation, partition))
-    nothing = (
-        f"cutoff {situation.champion_partition} is live, no newer month is complete, code and data are as they were",
-    )
-    return RetrainingDecision(bool(reasons), partition, reasons or nothing)
+    return RetrainingDecision(bool(reasons), partition, reasons or (_nothing(rule, situation),))
+
+
+def _nothing(rule: RetrainingRule, situation: Situation) -> str:
+    """Why nothing of what the rule asks for is a reason; without figures that change from look to look."""
+    data = "no newer month is complete" if rule.on_new_data else "new months do not count"
+    code = "the code is as it was" if rule.on_new_code else "new code does not count"
+    age = f"it is not older than {rule.max_age / timedelta(days=1):g} days"
+    drift = f"its features did not drift on {rule.drift_days} of {rule.drift_window} days"
+    return f"cutoff {situation.champion_partition} is live: {data}, {code}, {age}, {drift}"
 
 
 def _reasons(rule: RetrainingRule, situation: Situation, partition: str) -> Sequence[str]:

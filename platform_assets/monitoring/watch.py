@@ -12,7 +12,7 @@ from resources.installation import Installation
 from resources.ledger import VerificationReport
 from resources.model_registry import Alias, ModelRegistry
 
-_TIMEOUT_SECONDS = 3.0
+TIMEOUT_SECONDS = 3.0
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -61,7 +61,7 @@ def ledger_finding(report: VerificationReport) -> Finding:
 
 def _serves(installation: Installation, live: Release) -> Finding:
     try:
-        answer = httpx.get(f"{installation.runtime.url(live.endpoint)}/readyz", timeout=_TIMEOUT_SECONDS)
+        answer = httpx.get(f"{installation.runtime.url(live.endpoint)}/readyz", timeout=TIMEOUT_SECONDS)
         told = answer.json()
     except RoadbedError as error:
         return Finding(False, error.message)

@@ -13,7 +13,13 @@ from platform_assets.promotion.candidate import candidate_of, evaluation_of, new
 from platform_assets.promotion.evidence import Evidence
 from platform_assets.promotion.explained_candidate import age_links, candidate_chain, trained_chain
 from platform_assets.promotion.explained_link import Link, instant, short
-from platform_assets.promotion.explained_release import decision_chain, decision_links, gate_facts, release_chain
+from platform_assets.promotion.explained_release import (
+    decision_chain,
+    decision_links,
+    gate_facts,
+    newest_decisions,
+    release_chain,
+)
 from platform_assets.promotion.explained_table import base_of, table_chain
 from platform_assets.promotion.records import Release
 from platform_assets.promotion.rehearsal import Rehearsal, newest_rehearsal
@@ -208,12 +214,8 @@ def _of_endpoint(asked: _Asked) -> Release | None:
 
 def _decisions(asked: _Asked, bundle: str | None = None) -> Mapping[str, str]:
     """The newest decision of each endpoint of the model, about `bundle` if that is given."""
-    found = {}
-    for entry in asked.evidence.ledger.entries("decision", bundle):
-        decision = asked.evidence.pointers.find_decision(entry.id)
-        if decision is not None and decision.endpoint.startswith(f"{asked.model}/"):
-            found[decision.endpoint] = entry.id
-    return found
+    known = newest_decisions(asked.evidence, bundle)
+    return {endpoint: decision for endpoint, decision in known.items() if endpoint.startswith(f"{asked.model}/")}
 
 
 def _newest_candidate(asked: _Asked) -> Iterator[Link]:

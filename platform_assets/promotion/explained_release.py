@@ -41,6 +41,13 @@ def decision_links(installation: Installation, evidence: Evidence, decision: str
         yield _statement_link(evidence.by_id[given.entry], identities, given, found)
 
 
+def newest_decisions(evidence: Evidence, bundle: str | None = None) -> dict[str, str]:
+    """The newest decision of each endpoint, about `bundle` if that is given."""
+    entries = evidence.ledger.entries("decision", bundle)
+    known = ((entry.id, evidence.pointers.find_decision(entry.id)) for entry in entries)
+    return {decision.endpoint: identity for identity, decision in known if decision is not None}
+
+
 def decision_chain(installation: Installation, evidence: Evidence, decision: str) -> Iterator[Link]:
     """A decision, the people who spoke, and the candidate that it is about."""
     yield from decision_links(installation, evidence, decision)

@@ -1,7 +1,8 @@
 """Why something is as it is: the chain from a prediction back to the raw tables, each link verified as it is told."""
 
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import polars as pl
@@ -17,7 +18,7 @@ from platform_assets.promotion.evidence import Evidence, examined
 from platform_assets.promotion.explained_asset import asset_chain
 from platform_assets.promotion.explained_candidate import candidate_chain
 from platform_assets.promotion.explained_link import Link, instant, short
-from platform_assets.promotion.explained_release import release_chain
+from platform_assets.promotion.explained_release import decision_links, newest_decisions, release_chain
 from platform_assets.promotion.keys import trusted_keys
 from platform_assets.promotion.records import Release
 from resources.experiment_tracking import ExperimentTracking
@@ -78,10 +79,26 @@ def _named(installation: Installation, evidence: Evidence, subject: str) -> Iter
     """The chain behind a digest or a model."""
     known = [r for r in evidence.pointers.all() if subject in {r.release, r.bundle, _model(r)}]
     if known:
-        return release_chain(installation, evidence, known[-1])
+        return itertools.chain(
+            _verdicts(installation, evidence, subject, known), release_chain(installation, evidence, known[-1])
+        )
     proposed = list(evidence.ledger.entries("candidate", subject))
     entry = proposed[-1] if proposed else newest_candidate_of(evidence.ledger, subject)
-    return None if entry is None else candidate_chain(installation, candidate_of(entry))
+    if entry is None:
+        return None
+    return itertools.chain(
+        _verdicts(installation, evidence, subject), candidate_chain(installation, candidate_of(entry))
+    )
+
+
+def _verdicts(
+    installation: Installation, evidence: Evidence, bundle: str, released: Sequence[Release] = ()
+) -> Iterator[Link]:
+    """What was decided about `bundle` at each endpoint, but for that which the newest of its releases tells itself."""
+    told = released[-1].approval.decision if released else None
+    for decision in newest_decisions(evidence, bundle).values():
+        if decision != told:
+            yield from decision_links(installation, evidence, decision)
 
 
 def _version_chain(installation: Installation, evidence: Evidence, model: str, version: str) -> Iterator[Link]:
@@ -103,9 +120,11 @@ def _version_chain(installation: Installation, evidence: Evidence, model: str, v
 
 def _of_bundle(installation: Installation, evidence: Evidence, model: str, entry: Entry) -> Iterator[Link]:
     released = [r for r in evidence.pointers.all() if (r.bundle, _model(r)) == (entry.subject, model)]
+    yield from _verdicts(installation, evidence, entry.subject, released)
     if released:
-        return release_chain(installation, evidence, released[-1])
-    return candidate_chain(installation, candidate_of(entry))
+        yield from release_chain(installation, evidence, released[-1])
+    else:
+        yield from candidate_chain(installation, candidate_of(entry))
 
 
 def _model(release: Release) -> str:

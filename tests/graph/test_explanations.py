@@ -1,8 +1,7 @@
 """`explain` of everything in the real graph, on a short road: no key fails, each leads to its chain, each link is verified."""
 
 import json
-import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pytest
 
@@ -10,18 +9,14 @@ from formats.errors import DataError
 from formats.home import VARIABLE
 from platform_assets.cli.explain import text_of
 from platform_assets.monitoring.spool import all_segments, records_in
-from platform_assets.promotion.explained_link import Link
 from platform_assets.promotion.explanation import explain
-from platform_assets.promotion.live import live_release, pointers
-from platform_assets.training.fingerprint import REPOSITORY
 from tests.graph.snapshot import FILE
-from tests.support.small_road import CUTOFF, DEPARTURE_DELAY, ENDPOINT, LAST, TEAM, SmallRoad, copy_of, definitions
+from tests.support.explained import MODEL, VIEWS, assert_every_named_fact, leads_through, told
+from tests.support.small_road import DEPARTURE_DELAY, ENDPOINT, LAST, TEAM, SmallRoad, copy_of, definitions
 
-MODEL = DEPARTURE_DELAY.path(TEAM.name)
 STAGED = DEPARTURE_DELAY.endpoint(TEAM.name, "staging")
 KEYS = [key for location in json.loads(FILE.read_text()).values() for key in location["assets"]]
 RAW = ("outcomes", "schedule", "weather")
-VIEWS = tuple(view.name for view in TEAM.views)
 CHAIN = ("release ", "steps of release ", "decision ", "bundle ", "training set", "evaluation set", "code")
 BUILT = ("bundle ", "training set", "evaluation set", "code")
 
@@ -41,20 +36,6 @@ def road(trained: SmallRoad, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture(autouse=True)
 def at_home(road: SmallRoad, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, str(road.home.root))
-
-
-def told(road: SmallRoad, subject: str) -> tuple[Link, ...]:
-    """The chain, none of whose links is broken."""
-    links = explain(road.installation, subject)
-    assert [link for link in links if link.verified is False] == []
-    assert links
-    return links
-
-
-def leads_through(links: Sequence[Link], *names: str) -> bool:
-    """Whether links whose names begin so are in the chain, in this order."""
-    rest = iter(link.what for link in links)
-    return all(any(what.startswith(name) for what in rest) for name in names)
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -117,43 +98,6 @@ def test_what_nobody_knows_is_said_to_be_unknown(road: SmallRoad, subject: str) 
 def asked_at(road: SmallRoad, endpoint: str) -> str:
     """The id of a prediction that the endpoint gave."""
     return records_in(all_segments(road.home.endpoint(endpoint)))[0].prediction
-
-
-def assert_every_named_fact(road: SmallRoad, links: Sequence[Link], endpoint: str) -> None:
-    """Release, who and why, gates with values and thresholds, digests, training set, input versions, commit."""
-    live, lake = live_release(road.installation, endpoint), road.installation.lake
-    by_name = {link.what: link for link in links}
-    release = by_name[f"release {live.release[:19]}"]
-    assert (release.facts["endpoint"], release.facts["bundle"], release.facts["state"]) == (
-        endpoint,
-        live.bundle,
-        "live",
-    )
-    assert release.facts["reason"]
-    steps = by_name[f"steps of release {live.release[:19]}"].facts
-    assert list(steps) == ["approved", "rolling", "live"]
-    assert " by dagster:" in steps["approved"], "who asked for it"
-    assert all(step.partition(" by ")[2] for step in steps.values()), "who took it"
-    decision = by_name[f"decision {live.approval.decision[:19]}"].facts
-    assert (decision["verdict"], decision["asked by"].partition(":")[0]) == ("approved", "dagster")
-    assert decision["because"]
-    results = pointers(road.installation).decision(live.approval.decision).results
-    bounded = [result for result in results if result.value is not None and result.threshold is not None]
-    assert bounded
-    for result in bounded:
-        assert decision[result.name].startswith(
-            f"{result.status}: value {result.value:.6g}, threshold {result.threshold:.6g}; "
-        )
-    assert by_name[f"bundle {live.bundle}"].verified
-    training = by_name["training set"]
-    assert training.verified
-    assert training.facts["table"] == f"{MODEL}/training_set[{CUTOFF}]"
-    assert training.facts["digest"] == lake.digests(f"{MODEL}/training_set")[CUTOFF]
-    inputs = {name for name in training.facts if name.startswith("from ")}
-    assert inputs == {f"from {TEAM.name}/{name}" for name in (*VIEWS, "outcomes", "schedule")}
-    head = subprocess.run(["git", "-C", REPOSITORY, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-    assert by_name["code"].verified
-    assert by_name["code"].facts["commit"].partition(" ")[0] == head.stdout.strip()
 
 
 def test_a_prediction_and_its_endpoint_tell_every_named_fact(road: SmallRoad) -> None:

@@ -52,7 +52,7 @@ YES: dict[str, tuple[RetrainingRule, Situation, str]] = {
     ),
 }
 
-NOTHING_NEW = "no newer month is complete, code and data are as they were"
+NOTHING_NEW = "cutoff 2013-04-01 is live: no newer month is complete, "
 NO: dict[str, tuple[RetrainingRule, Situation, str]] = {
     "nothing can be trained": (
         RULE,
@@ -68,8 +68,16 @@ NO: dict[str, tuple[RetrainingRule, Situation, str]] = {
     "older month": (RULE, situation(partition="2013-03-01"), NOTHING_NEW),
     "exactly as old as allowed": (RULE, situation(now=CUTOFF + timedelta(days=92)), NOTHING_NEW),
     "code of the live model unknown": (RULE, situation(champion_code=None), NOTHING_NEW),
-    "new month does not count": (RetrainingRule(on_new_data=False), situation(partition="2013-05-01"), "is live"),
-    "new code does not count": (RetrainingRule(on_new_code=False), situation(code="sha256:2"), NOTHING_NEW),
+    "new month does not count": (
+        RetrainingRule(on_new_data=False),
+        situation(partition="2013-05-01"),
+        "new months do not count",
+    ),
+    "new code does not count": (
+        RetrainingRule(on_new_code=False),
+        situation(code="sha256:2"),
+        "new code does not count",
+    ),
     "drift on too few days": (RULE, situation(drift=drift(*[HIGH] * 4)), NOTHING_NEW),
     "drift that is over": (RULE, situation(drift=drift(*[HIGH] * 6, LOW)), NOTHING_NEW),
     "drift before the window": (RULE, situation(drift=drift(*[HIGH] * 8, *[LOW] * 3, *[HIGH] * 4)), NOTHING_NEW),
