@@ -137,8 +137,9 @@ def bare_functions() -> float:
     tables |= {view.name: view.compute(tables, start, end).collect().lazy() for view in TEAM.views}
     training, holdout = (labelled(dataset, tables, *window).frame for window in ((start, cutoff), (cutoff, end)))
     contract = learned_contract(dataset.contract(TEAM.name, DEPARTURE_DELAY.name), training)
-    train_folds(DEPARTURE_DELAY, contract, examples(dataset, training))
-    gradient_boosting(*(training_data(DEPARTURE_DELAY, contract, part) for part in (training, holdout)))
+    label = dataset.label.column
+    train_folds(DEPARTURE_DELAY.trainer, contract, label, examples(dataset, training))
+    gradient_boosting(*(training_data(contract, label, part) for part in (training, holdout)))
     return time.perf_counter() - began
 
 

@@ -53,8 +53,9 @@ class LeakageBounds:
     """What the checks of a training set call suspicious.
 
     One input alone may not rank two answers with an AUC above `maximum_auc`, or tell more than `maximum_information` (a share of
-    the entropy) of an answer with more values. At most a share of `maximum_repeats` of the rows that validate may repeat one that
-    was learnt from, and no value of the columns `apart` (the split's groups, if none are named) may be in two parts.
+    the entropy) of an answer with more values. At most a share of `maximum_repeats` of the rows that validate may be equal, in all
+    but the key, to one that was learnt from, and no value of the columns `apart` (the split's groups, if none are named) may be in
+    two parts.
     """
 
     maximum_auc: float = 0.95

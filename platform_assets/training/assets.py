@@ -97,7 +97,7 @@ def code_modules(model: Model) -> list[str]:
     dataset = model.training_set
     hooks = [step.make for step in dataset.sampling if isinstance(step, Augment)]
     functions = [model.trainer.build, dataset.spine.compute, *(view.compute for view in dataset.views), *hooks]
-    ours = ["platform_assets.training.torch_trainer", "platform_assets.training.onnx_export"]
+    ours = ["platform_assets.training.folds", "platform_assets.training.torch_trainer"]
     return [*(function.__module__ for function in functions), *ours, "platform_assets.datasets.build"]
 
 
@@ -123,7 +123,10 @@ def _train(
 ) -> str:
     ordered = frame.sort(model.training_set.spine.prediction_time, maintain_order=True)
     folds = examples(model.training_set, frame)
-    trained, measures = train_folds(model, contract, folds, lambda epoch, found: run.metrics(found, step=epoch))
+    label = model.training_set.label.column
+    trained, measures = train_folds(
+        model.trainer, contract, label, folds, lambda epoch, found: run.metrics(found, step=epoch)
+    )
     payload = _payload(contract, trained, ordered)
     digest = installation.bundles.put(payload)
     sample = ordered.sample(min(_PARITY_ROWS, ordered.height), seed=0)

@@ -8,8 +8,7 @@ import polars as pl
 from formats.contract import ServingContract
 from platform_assets.datasets.parts import Examples
 from platform_assets.datasets.sampling import WEIGHT
-from platform_assets.team import Model
-from platform_assets.training.spec import Epoch, TrainedModel, TrainingData
+from platform_assets.training.spec import Epoch, TorchTrainer, TrainedModel, TrainingData
 
 
 class FoldedModel(NamedTuple):
@@ -20,19 +19,23 @@ class FoldedModel(NamedTuple):
 
 
 def train_folds(
-    model: Model, contract: ServingContract, folds: Sequence[Examples], on_epoch: Epoch | None = None
+    trainer: TorchTrainer,
+    contract: ServingContract,
+    label: str,
+    folds: Sequence[Examples],
+    on_epoch: Epoch | None = None,
 ) -> FoldedModel:
     """Measure the trainer on every fold but the last, and train, stop and export on that one."""
-    *before, last = ([training_data(model, contract, part) for part in fold] for fold in folds)
-    measures = [model.trainer.measure(training, validation) for training, validation, _ in before]
+    *before, last = ([training_data(contract, label, part) for part in fold] for fold in folds)
+    measures = [trainer.measure(training, validation) for training, validation, _ in before]
     training, validation, everything = last
-    trained = model.trainer.fit(training, validation, on_epoch, everything)
+    trained = trainer.fit(training, validation, on_epoch, everything)
     return FoldedModel(trained, (*measures, trained.best))
 
 
-def training_data(model: Model, contract: ServingContract, frame: pl.DataFrame) -> TrainingData:
+def training_data(contract: ServingContract, label: str, frame: pl.DataFrame) -> TrainingData:
     """The rows as a trainer takes them: contract columns, in order."""
     numeric = [column.name for column in contract.numeric]
     categorical = {column.name: column.allowed or () for column in contract.categorical}
     weight = WEIGHT if WEIGHT in frame.columns else None
-    return TrainingData.of(frame, model.training_set.label.column, numeric, categorical, weight)
+    return TrainingData.of(frame, label, numeric, categorical, weight)

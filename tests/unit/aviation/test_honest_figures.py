@@ -47,7 +47,9 @@ def _judged(root: Path, tables: Tables, cutoff: str) -> Judgement:
     """Train, export, and judge the graph that would be served on the month after the cutoff."""
     training = _rows(tables, training_window(TEAM.calendar, DEPARTURES, cutoff)).sort("prediction_time")
     contract = learned_contract(DEPARTURES.contract(TEAM.name, DEPARTURE_DELAY.name), training)
-    trained = train_folds(DEPARTURE_DELAY, contract, examples(DEPARTURES, training)).trained
+    trained = train_folds(
+        DEPARTURE_DELAY.trainer, contract, DEPARTURES.label.column, examples(DEPARTURES, training)
+    ).trained
     bundles = installation_at(Home(root)).bundles
     digest = bundles.put(
         {

@@ -72,6 +72,12 @@ def test_a_delay_dated_before_the_question_is_red_twice(month: Tables) -> None:
     assert proxy.startswith((f"{DELAY} alone reaches auc 0.99", f"{DELAY} alone reaches auc 1.0"))
 
 
+def test_the_same_delay_dated_when_it_was_known_is_green(month: Tables) -> None:
+    rows = rows_of(month, DEPARTURES, departures(pl.col("known_time")))
+    assert rows.frame[DELAY].null_count() == rows.frame.height
+    assert [judge(rows).failures for judge in (known_times, proxies, split_overlap)] == [[], [], []]
+
+
 @pytest.mark.attack
 def test_a_joined_value_of_the_future_is_red(honest: TrainingRows) -> None:
     """As a join by event time would have given it: what the next question was told."""
