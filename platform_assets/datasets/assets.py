@@ -20,7 +20,8 @@ from platform_assets.materialized import Materialized
 from platform_assets.ownership import FRESHNESS, Owner
 from platform_assets.tables import column_deps, described
 from resources.installation import Installation
-from resources.lake import Part, TableRef
+from resources.lake import Part
+from resources.table_ref import TableRef
 
 
 def training_set_asset(owner: Owner, model: str, dataset: TrainingSet) -> dg.AssetsDefinition:

@@ -9,8 +9,6 @@ import polars as pl
 from formats.contract import ServingContract
 from formats.prediction_log import PredictionRecord, read_segment
 
-INGESTED = ".ingested"
-
 KEY = ("prediction",)
 
 _FACTS: dict[str, pl.DataType] = {
@@ -41,6 +39,21 @@ def all_segments(endpoint_folder: Path) -> list[Path]:
 def records_in(segments: Iterable[Path]) -> list[PredictionRecord]:
     """The whole records of `segments`."""
     return [record for segment in segments for record in read_segment(segment.read_bytes())]
+
+
+def find_record(endpoint_folder: Path, prediction: str) -> PredictionRecord | None:
+    """The record of `prediction`, if a segment has it. A segment that is closed or ingested meanwhile is passed over."""
+    for segment in all_segments(endpoint_folder):
+        try:
+            data = segment.read_bytes()
+        except FileNotFoundError:
+            continue
+        # Bytes are looked through a hundred times faster than records are decoded.
+        if prediction.encode() in data:
+            found = next((record for record in read_segment(data) if record.prediction == prediction), None)
+            if found is not None:
+                return found
+    return None
 
 
 def log_frame(records: Sequence[PredictionRecord], contract: ServingContract) -> pl.DataFrame:

@@ -26,7 +26,7 @@ from platform_assets.training.spec import TrainedModel, TrainingData, split_tail
 from resources.experiment_run import ExperimentRun, Parameter
 from resources.experiment_tracking import ExperimentTracking
 from resources.installation import Installation
-from resources.lake import TableRef
+from resources.table_ref import TableRef
 
 _PARITY_ROWS = 4096
 _VALIDATION_TAIL = timedelta(days=14)

@@ -16,7 +16,15 @@ from formats.failpoints import VARIABLE
 from formats.home import Home
 from formats.prediction_log import PredictionRecord, encode_record
 from formats.table_digest import table_digest
-from platform_assets.monitoring.spool import KEY, all_segments, closed_segments, log_frame, merged, records_in
+from platform_assets.monitoring.spool import (
+    KEY,
+    all_segments,
+    closed_segments,
+    find_record,
+    log_frame,
+    merged,
+    records_in,
+)
 from resources.lake import DeltaLake
 from tests.support.processes import ROOT
 
@@ -87,6 +95,16 @@ def test_the_whole_records_of_all_segments_are_read_in_order(tmp_path: Path) -> 
     torn = encode_record(record(9))[:-3]
     paths = [segment(tmp_path, "1.log", [record(0), record(1)], torn), segment(tmp_path, "2.log", [record(2)])]
     assert [found.prediction for found in records_in(paths)] == ["p000", "p001", "p002"]
+
+
+def test_a_prediction_is_found_in_whichever_segment_has_it(tmp_path: Path) -> None:
+    segment(tmp_path, "1.log", [record(0), record(1, request={"weekday": 1, "carrier": "p002"})])
+    segment(tmp_path, "2.open", [record(2, probability=0.75)], encode_record(record(3))[:-3])
+    assert find_record(tmp_path, "p002") == record(2, probability=0.75), "another record only mentions it"
+    assert find_record(tmp_path, "p003") is None, "its record is torn"
+    assert find_record(tmp_path, "p00") is None
+    (tmp_path / "spool" / "0.log").symlink_to(tmp_path / "gone")
+    assert find_record(tmp_path, "p000") == record(0), "a segment that was ingested meanwhile is passed over"
 
 
 def test_a_row_has_the_facts_and_the_contracts_columns() -> None:
