@@ -25,7 +25,7 @@ from platform_assets.promotion.candidate import Candidate, Fingerprint
 from platform_assets.promotion.card import make_card
 from platform_assets.promotion.sbom import installed_packages, make_sbom
 from resources.bundle_store import FileBundleStore
-from resources.lake import TableRef
+from resources.table_ref import TableRef
 
 ENDPOINT = "aviation/departure_delay/prod/endpoint"
 MILLISECONDS = 20.0

@@ -12,11 +12,13 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 _CHUNK = 1 << 20
 
+# json.dumps makes one of these each time that it is given such arguments.
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
 
 def canonical_json(value: object) -> bytes:
     """Serialise `value` so that equal values give equal bytes. Raises ValueError on NaN, TypeError on foreign types."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode()
+    return _ENCODER.encode(value).encode()
 
 
 def sha256_hex(data: bytes) -> str:

@@ -20,7 +20,8 @@ from platform_assets.materialized import Materialized
 from platform_assets.ownership import Owner
 from platform_assets.promotion.staleness import note_newest
 from resources.installation import Installation
-from resources.lake import WHOLE, Part, TableRef
+from resources.lake import WHOLE, Part
+from resources.table_ref import TableRef
 
 DIGEST = "digest"
 

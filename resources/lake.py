@@ -25,6 +25,7 @@ from formats.errors import DataError
 from formats.failpoints import failpoint
 from formats.table_digest import table_digest
 from resources.lake_history import forget_files, oldest_since, read_oldest, unneeded_files
+from resources.table_ref import TableRef
 
 PARTITION = "partition_key"
 WHOLE = "all"
@@ -32,14 +33,6 @@ WHOLE = "all"
 _ATTEMPTS = 8
 _DIGESTS = "_digests.json"
 _KEYS = "_keys.json"
-
-
-class TableRef(NamedTuple):
-    """One immutable piece of a table: `<team>/<table>`, its partition (`all` if there are none), its content's digest."""
-
-    table: str
-    partition: str
-    digest: str
 
 
 class Part(NamedTuple):

@@ -1,6 +1,7 @@
 """`roadbed explain`: what led to a prediction, a release, a model or a table, each link verified as it is printed."""
 
 import time
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -8,10 +9,12 @@ import typer
 
 from formats.errors import DataError
 from formats.home import Home
+from platform_assets.cli.pages import write_page
 from platform_assets.cli.site import find_site
 from platform_assets.cli.tables import visible
 from platform_assets.promotion.explained_link import Link
 from platform_assets.promotion.explanation import explain as chain_of
+from platform_assets.promotion.page import explanation_page
 from resources.installation import installation_at
 
 _UUID_LENGTH = 36
@@ -23,10 +26,15 @@ _MARKS = {True: "verified", False: "BROKEN", None: ""}
 def command(
     subject: Annotated[str, typer.Argument(help="Prediction id, asset key, <team>/<model>[@<version>], or digest.")],
     json: Annotated[bool, typer.Option("--json", help="Print the chain as JSON.")] = False,
+    page: Annotated[Path | None, typer.Option(dir_okay=False, help="Write the chain to this file, as HTML.")] = None,
 ) -> None:
-    """Say why: the chain from a prediction back to raw tables, code and data."""
-    links = _found(find_site(None).home, subject)
-    typer.echo(msgspec.json.encode(links) if json else text_of(links))
+    """Say why: the chain from a prediction back to raw tables, code and data. Status 2 if a link is broken."""
+    home = find_site(None).home
+    links = _found(home, subject)
+    if page is None:
+        typer.echo(msgspec.json.encode(links) if json else text_of(links))
+    else:
+        write_page(page, explanation_page(subject, links, installation_at(home).clock.now()))
     if any(link.verified is False for link in links):
         raise typer.Exit(2)
 

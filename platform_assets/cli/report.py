@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from formats.durable import write_atomic
-from formats.errors import HostError
+from platform_assets.cli.pages import write_page
 from platform_assets.cli.site import find_site
 from platform_assets.promotion.evidence import evidence_of
 from platform_assets.promotion.report import html, report_on
@@ -20,13 +19,7 @@ def command(
     """Write what an auditor asks for: what is live, its provenance, gates, people's words, history. Status 2 if a part is false."""
     home = find_site(None).home
     report = report_on(evidence_of(home), installation_at(home), endpoint)
-    try:
-        write_atomic(output, html(report))
-    except OSError as error:
-        raise HostError(
-            "home-unusable", f"the report cannot be written: {error}", "name a file in a folder that you may write to"
-        ) from error
-    typer.echo(f"written  {output}")
+    write_page(output, html(report))
     if not report.verified:
         typer.echo("BROKEN   something in it was found to be false; it says what")
         raise typer.Exit(2)

@@ -24,7 +24,8 @@ from platform_assets.materialized import Materialized
 from platform_assets.ownership import FRESHNESS, Owner
 from platform_assets.tables import column_deps, described
 from resources.installation import Installation
-from resources.lake import WHOLE, Part, TableRef
+from resources.lake import WHOLE, Part
+from resources.table_ref import TableRef
 
 TRAINING_SET: Final = "training_set"
 

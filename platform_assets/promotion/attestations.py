@@ -15,7 +15,7 @@ from formats.canonical import sha256_hex
 from platform_assets.promotion.candidate import Candidate
 from platform_assets.promotion.records import Decision
 from platform_assets.promotion.spec import GateResult
-from resources.lake import TableRef
+from resources.table_ref import TableRef
 
 BUILD_TYPE = "urn:roadbed:training:1"
 TRAINING_RECORD = "training record"

@@ -8,8 +8,8 @@ import msgspec
 from formats.canonical import digest_of, sha256_hex
 from formats.errors import DataError, IntegrityError, LedgerError
 from platform_assets.promotion.spec import AnyGate, GateResult
-from resources.lake import TableRef
 from resources.ledger import Entry, Ledger, LedgerView
+from resources.table_ref import TableRef
 
 
 class Fingerprint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -17,7 +17,7 @@ from platform_assets.promotion.case import PromotionCase
 from platform_assets.promotion.comparisons import METRICS
 from platform_assets.promotion.results import Finding, finding, listed
 from platform_assets.promotion.spec import Card, CardComplete, GateResult
-from resources.lake import TableRef
+from resources.table_ref import TableRef
 
 _DIGITS = 1e-6
 

@@ -7,7 +7,8 @@ import msgspec
 from formats.errors import RoadbedError
 from platform_assets.promotion.explained_link import Link
 from platform_assets.promotion.staleness import newest_note
-from resources.lake import Lake, TableRef
+from resources.lake import Lake
+from resources.table_ref import TableRef
 
 _QUARANTINE = "_quarantine"
 _SHOWN = 3

@@ -10,7 +10,7 @@ import polars as pl
 from formats.bundle import read_contract
 from formats.errors import DataError, RoadbedError
 from formats.prediction_log import PredictionRecord
-from platform_assets.monitoring.spool import all_segments, records_in
+from platform_assets.monitoring.spool import find_record
 from platform_assets.monitoring.watch import ledger_finding
 from platform_assets.promotion.candidate import candidate_of, newest_candidate, newest_candidate_of
 from platform_assets.promotion.case import open_model
@@ -135,8 +135,7 @@ def _prediction(installation: Installation, subject: str) -> PredictionRecord | 
     """The record of a prediction: from the spool if it is young, else from the lake."""
     folder = installation.home.root / "endpoints"
     for released in folder.glob("*/*/*/release.json"):
-        found = (r for r in records_in(all_segments(released.parent)) if r.prediction == subject)
-        if (record := next(found, None)) is not None:
+        if (record := find_record(released.parent, subject)) is not None:
             return record
     for log in installation.home.lake.glob("*/*/prediction_log"):
         table = log.relative_to(installation.home.lake).as_posix()

@@ -16,7 +16,7 @@ from platform_assets.promotion.evidence import Evidence
 from platform_assets.promotion.naming import Named
 from platform_assets.promotion.spec import GateResult
 from resources.installation import Installation
-from resources.lake import TableRef
+from resources.table_ref import TableRef
 
 Section = Literal["data", "code", "config", "metrics", "columns", "gates"]
 SECTIONS: tuple[Section, ...] = get_args(Section)

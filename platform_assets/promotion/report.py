@@ -13,6 +13,7 @@ from platform_assets.promotion.explained_link import Link
 from platform_assets.promotion.explanation import explain
 from platform_assets.promotion.history import History, Tenure, history_of
 from platform_assets.promotion.identity import load_identities
+from platform_assets.promotion.page import rendered
 from platform_assets.promotion.remarks import Remark
 from platform_assets.promotion.spec import GateResult
 from resources.installation import Installation
@@ -59,20 +60,10 @@ def report_on(evidence: Evidence, installation: Installation, endpoint: str) -> 
 
 def html(report: Report) -> bytes:
     """The report as a page."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    # trim_blocks and lstrip_blocks keep the page readable; autoescape is for every template, whatever its name.
-    loader = PackageLoader("platform_assets.promotion", "templates")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["number"] = _number
     bundle = dict(report.live or ()).get("bundle")
     words = [remark for remark in report.history.remarks if remark.what in _WORDS and remark.subject == bundle]
-    page = environment.get_template("report.html").render(
-        **report._asdict(), verified=report.verified, words=words, events=_others(report.history.remarks, words)
-    )
-    return page.encode()
+    others = _others(report.history.remarks, words)
+    return rendered("report.html", **report._asdict(), verified=report.verified, words=words, events=others)
 
 
 def _others(remarks: tuple[Remark, ...], words: list[Remark]) -> list[Remark]:
@@ -107,7 +98,3 @@ def _since(instant: datetime, now: datetime) -> str:
 
 def _days(span: timedelta) -> str:
     return f"{span / timedelta(days=1):.1f} days"
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"

@@ -90,16 +90,15 @@ def _classes(label: NDArray[np.bool_]) -> tuple[int, int]:
 
 def _components(label: NDArray[np.bool_], score: Floats) -> tuple[float, Floats, Floats]:
     """AUC; for each positive the share of negatives below it; for each negative the share of positives above it."""
-    positive, negative = score[label], score[~label]
-    above = _midranks(score)[label] - _midranks(positive)
-    below = _midranks(score)[~label] - _midranks(negative)
+    positive, negative, ranks = score[label], score[~label], _midranks(score)
+    above = ranks[label] - _midranks(positive)
+    below = ranks[~label] - _midranks(negative)
     by_positive = above / len(negative)
     by_negative = 1 - below / len(positive)
     return float(by_positive.mean()), by_positive, by_negative
 
 
 def _midranks(values: Floats) -> Floats:
-    ordered = np.sort(values)
-    left, right = np.searchsorted(ordered, values, "left"), np.searchsorted(ordered, values, "right")
-    ranks: Floats = (left + right + 1) / 2.0
+    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: Floats = (np.cumsum(sizes) - (sizes - 1) / 2.0)[group]
     return ranks

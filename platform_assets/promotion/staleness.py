@@ -17,7 +17,8 @@ from formats.packed_features import columns_checksum, entity_key, unpack_row
 from platform_assets.ownership import FAIL_AFTER
 from platform_assets.promotion.candidate import Candidate
 from resources.installation import Installation
-from resources.lake import Lake, TableRef
+from resources.lake import Lake
+from resources.table_ref import TableRef
 
 
 class TableNote(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,8 @@ from platform_assets.promotion.staleness import note_newest
 from platform_assets.tables import described, requested_window
 from platform_assets.team import Model
 from resources.installation import Installation
-from resources.lake import Part, TableRef
+from resources.lake import Part
+from resources.table_ref import TableRef
 
 # Plans of a day's flights, and the last values of slow features, became known up to this many days before.
 _LOOKBACK_DAYS = 30

@@ -30,7 +30,7 @@ from platform_assets.training.spec import TrainedModel, vocabulary
 from resources.experiment_run import ExperimentRun, Parameter
 from resources.experiment_tracking import ExperimentTracking
 from resources.installation import Installation
-from resources.lake import TableRef
+from resources.table_ref import TableRef
 
 _PARITY_ROWS = 4096
 

@@ -70,13 +70,15 @@ class TrainingData:
     def numbers(self, frame: pl.DataFrame | None = None) -> Floats:
         """Return the input `numeric`, float32 [N, F] with NaN for missing, of `frame` or of the examples."""
         source = self.features if frame is None else frame
-        columns = [source[name].cast(pl.Float32).fill_null(float("nan")).to_numpy() for name in self.numeric]
+        # numpy gets null as NaN; filling it before would be a query of polars for each column of each row that a gate asks about.
+        columns = [source[name].cast(pl.Float32).to_numpy() for name in self.numeric]
         return _matrix(columns, source.height, np.dtype(np.float32))
 
     def texts(self, frame: pl.DataFrame | None = None) -> NDArray[np.object_]:
         """Return the input `categorical`, text [N, C] with "" for missing, of `frame` or of the examples."""
         source = self.features if frame is None else frame
-        columns = [source[name].cast(pl.String).fill_null("").to_numpy() for name in self.categorical]
+        texts = (source[name].cast(pl.String) for name in self.categorical)
+        columns = [(text.fill_null("") if text.has_nulls() else text).to_numpy() for text in texts]
         return _matrix(columns, source.height, np.dtype(np.object_))
 
     def indices(self, frame: pl.DataFrame | None = None) -> NDArray[np.int64]:

@@ -15,7 +15,8 @@ from polars.testing import assert_frame_equal
 from formats.errors import DataError
 from formats.failpoints import VARIABLE
 from formats.table_digest import table_digest
-from resources.lake import WHOLE, DeltaLake, Lake, Part, Superseded, TableRef
+from resources.lake import WHOLE, DeltaLake, Lake, Part, Superseded
+from resources.table_ref import TableRef
 from tests.support.processes import ROOT
 
 IMPLEMENTATIONS: dict[str, Callable[[Path], Lake]] = {"delta": lambda folder: DeltaLake(folder / "lake")}

@@ -159,6 +159,16 @@ def test_the_authority_imports_no_dagster_and_no_mlflow() -> None:
     assert done.stdout == "set()\n"
 
 
+def test_what_is_urgent_brings_neither_polars_nor_numpy() -> None:
+    """Going back is two requests, and importing them takes longer than all that they do."""
+    code = (
+        "import sys, platform_assets.promotion.authority; "
+        "print({'polars', 'numpy', 'onnxruntime', 'deltalake'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
 # Attacks
 
 

@@ -122,6 +122,11 @@ PAGES_AS_RUN: dict[str, tuple[Step, ...]] = {
         Step("roadbed explain SUBJECT", CHAIN, {"SUBJECT": "live bundle"}),
         Step("roadbed explain SUBJECT", ("{table}",), {"SUBJECT": "table"}),
         Step("roadbed explain SUBJECT --json", ('[{"what":', '"verified":true'), {"SUBJECT": "endpoint"}),
+        Step(
+            "roadbed explain SUBJECT --page FILE",
+            ("written  report.html",),
+            {"SUBJECT": "prediction", "FILE": "report file"},
+        ),
         Step("roadbed sql STATEMENT", ("departure_delay/training_set",), {"STATEMENT": "statement"}),
         Step("roadbed sql STATEMENT --form csv", ("view,version", "weather,"), {"STATEMENT": "statement"}),
         Step("roadbed features TEXT", ("wind_gust", "reaches   {endpoint}"), {"TEXT": "feature"}),

@@ -34,9 +34,10 @@ from platform_assets.promotion.messages import Live, Moved, Rolling
 from platform_assets.promotion.policy import load_policy
 from platform_assets.promotion.spec import AnyGate, CardComplete, DependenciesScanned, GateResult, Rehearsed
 from resources.bundle_store import FileBundleStore
-from resources.lake import DeltaLake, Part, TableRef
+from resources.lake import DeltaLake, Part
 from resources.ledger import Entry
 from resources.sqlite_ledger import SqliteLedger
+from resources.table_ref import TableRef
 from tests.support.attested import sign_bundle
 
 MODEL = "aviation/delay"

@@ -21,6 +21,7 @@ from platform_assets.monitoring.spool import (
     all_segments,
     closed_segments,
     drop,
+    find_record,
     log_frame,
     merged,
     records_in,
@@ -113,6 +114,16 @@ def test_what_cannot_be_read_of_a_segment_is_set_aside_and_never_deleted(tmp_pat
     drop(torn)
     assert (closed_segments(tmp_path), all_segments(tmp_path)) == ([], [])
     assert [(path.name, path.read_bytes()) for path in set_aside(tmp_path)] == [("2.damaged", bytes(damaged))]
+
+
+def test_a_prediction_is_found_in_whichever_segment_has_it(tmp_path: Path) -> None:
+    segment(tmp_path, "1.log", [record(0), record(1, request={"weekday": 1, "carrier": "p002"})])
+    segment(tmp_path, "2.open", [record(2, probability=0.75)], encode_record(record(3))[:-3])
+    assert find_record(tmp_path, "p002") == record(2, probability=0.75), "another record only mentions it"
+    assert find_record(tmp_path, "p003") is None, "its record is torn"
+    assert find_record(tmp_path, "p00") is None
+    (tmp_path / "spool" / "0.log").symlink_to(tmp_path / "gone")
+    assert find_record(tmp_path, "p000") == record(0), "a segment that was ingested meanwhile is passed over"
 
 
 def test_a_row_has_the_facts_and_the_contracts_columns() -> None:

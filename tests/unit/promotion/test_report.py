@@ -1,6 +1,5 @@
 """The compliance report: what is live and why, self-contained, with every value escaped."""
 
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from platform_assets.cli import main
 from platform_assets.promotion.evidence import evidence_of
 from platform_assets.promotion.report import html, report_on
 from resources.installation import installation_at
+from tests.support.html_page import Page
 from tests.support.ledgers import tamper
 from tests.support.promotion_case import ENDPOINT, Handles
 from tests.support.story import POLICY, REASON, Story, copied
@@ -35,24 +35,6 @@ TAGS = {
     "td",
     "code",
 }
-
-
-class Page(HTMLParser):
-    """The tags, attributes and text of a page."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: set[str] = set()
-        self.attributes: set[str] = set()
-        self.text = ""
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.attributes |= {name for name, _ in attrs}
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 class Hostile(Story):

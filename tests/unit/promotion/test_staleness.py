@@ -13,7 +13,8 @@ from formats.packed_features import FeatureRow, columns_checksum, entity_key, pa
 from platform_assets.promotion.candidate import Candidate, candidate_of
 from platform_assets.promotion.staleness import Edge, ages, note_newest
 from resources.installation import installation_at
-from resources.lake import Part, TableRef
+from resources.lake import Part
+from resources.table_ref import TableRef
 from tests.support.promotion_case import MODEL, World, contract, payload
 
 NOW = datetime(2013, 5, 10, tzinfo=UTC)
