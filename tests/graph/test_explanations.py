@@ -21,7 +21,7 @@ MODEL = DEPARTURE_DELAY.path(TEAM.name)
 STAGED = DEPARTURE_DELAY.endpoint(TEAM.name, "staging")
 KEYS = [key for location in json.loads(FILE.read_text()).values() for key in location["assets"]]
 RAW = ("outcomes", "schedule", "weather")
-VIEWS = tuple(view.name for view in TEAM.views)
+VIEWS = tuple(view.name for view in DEPARTURE_DELAY.training_set.views)
 CHAIN = ("release ", "steps of release ", "decision ", "bundle ", "training set", "evaluation set", "code")
 BUILT = ("bundle ", "training set", "evaluation set", "code")
 
