@@ -213,7 +213,7 @@ class RouteRecord(pa.DataFrameModel):
 
 
 class PlaneRecord(pa.DataFrameModel):
-    """An aircraft's trailing record, every six hours; the view declares what each column is made of."""
+    """An aircraft's trailing record, every day; the view declares what each column is made of."""
 
     tailnum: str = pa.Field(metadata={"description": "the aircraft's registration"})
     event_time: Instant = _time("the tick")
