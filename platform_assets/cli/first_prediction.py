@@ -41,6 +41,8 @@ FIRST_MODEL = Journey(
         "aviation/origin_weather",
         "aviation/origin_congestion",
         "aviation/carrier_record",
+        "aviation/route_record",
+        "aviation/plane_record",
         "aviation/online_store",
         "aviation/departure_delay/training_set",
         "aviation/departure_delay/evaluation_set",

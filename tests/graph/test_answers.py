@@ -104,7 +104,7 @@ def test_how_old_the_data_is_along_each_edge(road: SmallRoad) -> None:
         "age of aviation/origin_weather from aviation/weather",
         *(f"age of aviation/departure_delay/training_set from aviation/{name}" for name in inputs),
         "age of aviation/departure_delay/model from aviation/departure_delay/training_set",
-        *(f"age of aviation/online_store from aviation/{view.name}" for view in TEAM.views),
+        *(f"age of aviation/online_store from aviation/{view.name}" for view in DEPARTURE_DELAY.training_set.views),
     }
     weather = links["age of aviation/origin_weather from aviation/weather"]
     assert weather.facts["newest"] == "2013-03-01T03:00:00+00:00"

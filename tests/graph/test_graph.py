@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 from aviation.definitions import defs as aviation
+from aviation.team import TEAM
 
 from formats.home import Home
 from platform_assets.platform_location import defs as platform
@@ -80,9 +81,9 @@ def test_online_store_follows_new_features() -> None:
     store = dg.AssetKey(["aviation", "online_store"])
     first = dg.evaluate_automation_conditions(defs, instance)
     assert first.get_num_requested(store) == 0
-    for view in ("origin_weather", "origin_congestion", "carrier_record"):
+    for view in TEAM.views:
         instance.report_runless_asset_event(
-            dg.AssetMaterialization(dg.AssetKey(["aviation", view]), partition="2013-01-01")
+            dg.AssetMaterialization(dg.AssetKey(["aviation", view.name]), partition="2013-01-01")
         )
     second = dg.evaluate_automation_conditions(defs, instance, cursor=first.cursor)
     assert second.get_num_requested(store) == 1

@@ -21,7 +21,8 @@ from formats.home import VARIABLE, Home
 from platform_assets import Calendar, Contract, Count, Entity, RawTable, Source, Sum, Team, WindowedView
 from platform_assets.code_location import team_definitions
 from platform_assets.datasets.assets import training_set_asset
-from platform_assets.datasets.spec import Label, Spine, TrainingSet
+from platform_assets.datasets.spec import Spine, TrainingSet
+from platform_assets.features.labels import LabelView
 from platform_assets.features.spec import Tables
 from resources.installation import Installation, installation_at
 
@@ -113,9 +114,8 @@ class Shop:
             (self.view,),
         )
         spine = Spine((self.sales,), Contract(Question, ("sale",), "asked"), ("shop",), asked)
-        dataset = TrainingSet(
-            spine, Label(self.returns, "returned", timedelta(hours=1)), (self.view,), history_months=1
-        )
+        label = LabelView("brought_back", Entity("sale", ("sale",)), self.returns, "returned", timedelta(hours=1))
+        dataset = TrainingSet(spine, label, (self.view,), history_months=1)
         learned = dg.Definitions(assets=[training_set_asset(team.owner, "returns", dataset)])
         self.defs = dg.Definitions.merge(team_definitions(team), learned)
         self.instance = dg.DagsterInstance.ephemeral()

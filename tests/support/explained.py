@@ -12,7 +12,7 @@ from platform_assets.training.fingerprint import REPOSITORY
 from tests.support.small_road import CUTOFF, SmallRoad
 
 MODEL = DEPARTURE_DELAY.path(TEAM.name)
-VIEWS = tuple(view.name for view in TEAM.views)
+VIEWS = tuple(view.name for view in DEPARTURE_DELAY.training_set.views)
 
 
 def told(road: SmallRoad, subject: str) -> tuple[Link, ...]:

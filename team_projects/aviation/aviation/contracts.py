@@ -193,6 +193,42 @@ class CarrierRecord(pa.DataFrameModel):
         strict = True
 
 
+class RouteRecord(pa.DataFrameModel):
+    """A route's trailing record, as of each flight on it; its SQL says what each column is made of."""
+
+    origin: str = _origin()
+    dest: str = pa.Field(str_length={"min_value": 3, "max_value": 3}, metadata={"description": "airport of arrival"})
+    event_time: Instant = _time("when the newest outcome was known")
+    known_time: Instant = _time("when the newest outcome was known")
+    route_departed_7d: float = _number("flights", 0, 2000)
+    route_late_share_7d: float = _number("share", 0, 1)
+    route_cancelled_share_7d: float = _number("share", 0, 1)
+    route_mean_delay_7d: float = _number("minutes", -120, 3000)
+    route_departed_24h: float = _number("flights", 0, 2000)
+    route_late_share_24h: float = _number("share", 0, 1)
+    route_mean_delay_24h: float = _number("minutes", -120, 3000)
+
+    class Config:
+        strict = True
+
+
+class PlaneRecord(pa.DataFrameModel):
+    """An aircraft's trailing record, every day; the view declares what each column is made of."""
+
+    tailnum: str = pa.Field(metadata={"description": "the aircraft's registration"})
+    event_time: Instant = _time("the tick")
+    known_time: Instant = _time("the tick")
+    plane_departed_7d: float = _number("flights", 0, 200)
+    plane_late_share_7d: float = _number("share", 0, 1)
+    plane_mean_delay_7d: float = _number("minutes", -120, 3000)
+    plane_worst_delay_7d: int = _number("minutes", -120, 3000)
+    plane_origins_7d: float = _number("airports", 0, 3)
+    plane_last_delay_24h: int = _number("minutes", -120, 3000)
+
+    class Config:
+        strict = True
+
+
 class Departures(pa.DataFrameModel):
     """A question: will this flight leave late, asked 60 minutes before its schedule."""
 
@@ -259,4 +295,6 @@ AIRLINES: Final = Contract(Airlines, ("carrier",), "event_time", "known_time")
 ORIGIN_WEATHER: Final = Contract(OriginWeather, ("origin",), "event_time", "known_time")
 ORIGIN_CONGESTION: Final = Contract(OriginCongestion, ("origin",), "event_time", "known_time")
 CARRIER_RECORD: Final = Contract(CarrierRecord, ("carrier",), "event_time", "known_time")
+ROUTE_RECORD: Final = Contract(RouteRecord, ("origin", "dest"), "event_time", "known_time")
+PLANE_RECORD: Final = Contract(PlaneRecord, ("tailnum",), "event_time", "known_time")
 DEPARTURES: Final = Contract(Departures, FLIGHT_KEY, "prediction_time")

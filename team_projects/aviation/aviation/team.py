@@ -5,7 +5,7 @@ from typing import Final
 
 import polars as pl
 
-from aviation import calendar, contracts, departures, sources, views
+from aviation import calendar, contracts, departures, routes, sources, views
 from aviation.boards import board_cost
 from aviation.network import build
 from platform_assets import (
@@ -15,10 +15,13 @@ from platform_assets import (
     Calibration,
     Card,
     Count,
+    Distinct,
     DriftAgainstServed,
     Entity,
     FeatureView,
     LabelView,
+    Last,
+    Max,
     Mean,
     MemoryBudget,
     MetricFloor,
@@ -30,6 +33,7 @@ from platform_assets import (
     SliceGap,
     Source,
     Spine,
+    SqlView,
     Tables,
     Team,
     TeamMeasured,
@@ -56,6 +60,8 @@ AIRLINES: Final = RawTable("airlines", contracts.AIRLINES, "The carriers' names.
 ORIGIN: Final = Entity("origin", ("origin",), "an airport that flights leave from")
 CARRIER: Final = Entity("carrier", ("carrier",), "an airline")
 FLIGHT: Final = Entity("flight", sources.FLIGHT_KEY, "one planned departure")
+ROUTE: Final = Entity("route", ("origin", "dest"), "the way from an origin to a destination")
+PLANE: Final = Entity("plane", ("tailnum",), "an aircraft")
 
 RECORD_SPANS: Final = {"7d": timedelta(days=7), "24h": timedelta(days=1), "3h": timedelta(hours=3)}
 
@@ -105,6 +111,39 @@ CARRIER_RECORD: Final = WindowedView(
     time_to_live=timedelta(hours=6),
     servable_within=timedelta(hours=2),
     description="The carrier's delays over the last seven days, day, and three hours.",
+)
+
+
+ROUTE_RECORD: Final = SqlView(
+    name="route_record",
+    entity=ROUTE,
+    contract=contracts.ROUTE_RECORD,
+    # A plan is known for four weeks when its flight leaves, and the oldest in the window left a week before.
+    sources=(Source(OUTCOMES, lookback_days=8), Source(SCHEDULE, lookback_days=38)),
+    sql=routes.ROUTE_RECORD,
+    time_to_live=timedelta(days=7),
+    servable_within=timedelta(hours=3),
+    description="How flights on the route left in the last seven days and day, as of each of them.",
+)
+WEEK: Final = timedelta(days=7)
+PLANE_RECORD: Final = WindowedView(
+    name="plane_record",
+    entity=PLANE,
+    contract=contracts.PLANE_RECORD,
+    source=Source(OUTCOMES),
+    # Three thousand aircraft: a tick a day keeps the table as large as the others.
+    step=timedelta(days=1),
+    aggregates={
+        "plane_departed_7d": Count("departure_delay_minutes", over=WEEK),
+        "plane_late_share_7d": Rate("late", over=WEEK),
+        "plane_mean_delay_7d": Mean("departure_delay_minutes", over=WEEK),
+        "plane_worst_delay_7d": Max("departure_delay_minutes", over=WEEK),
+        "plane_origins_7d": Distinct("origin", over=WEEK),
+        "plane_last_delay_24h": Last("departure_delay_minutes", over=timedelta(days=1)),
+    },
+    time_to_live=timedelta(days=2),
+    servable_within=timedelta(hours=8),
+    description="How the aircraft left in the last seven days. Which one will fly is not known when a question is asked.",
 )
 
 
@@ -177,6 +216,6 @@ TEAM: Final = Team(
     contact="team:aviation",
     calendar=CALENDAR,
     raw_tables=(SCHEDULE, OUTCOMES, WEATHER, PLANES, AIRLINES),
-    views=(ORIGIN_WEATHER, ORIGIN_CONGESTION, CARRIER_RECORD),
+    views=(ORIGIN_WEATHER, ORIGIN_CONGESTION, CARRIER_RECORD, ROUTE_RECORD, PLANE_RECORD),
     models=(DEPARTURE_DELAY,),
 )

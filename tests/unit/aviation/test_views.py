@@ -8,18 +8,26 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import polars as pl
+import polars.selectors as cs
 import pytest
 from aviation import calendar, sources, views
-from aviation.team import CARRIER_RECORD
+from aviation.team import CARRIER_RECORD, PLANE_RECORD, ROUTE_RECORD
 
 START, END = calendar.local_midnight(date(2013, 3, 8)), calendar.local_midnight(date(2013, 3, 13))
 EARLY = datetime(2012, 12, 1, tzinfo=UTC)
 READERS = {"schedule": sources.read_schedule, "outcomes": sources.read_outcomes, "weather": sources.read_weather}
+KEYS_AND_TIMES = {"origin", "carrier", "dest", "tailnum", "event_time", "known_time"}
 View = Callable[[Mapping[str, pl.LazyFrame], datetime, datetime], pl.LazyFrame]
-VIEWS: dict[str, tuple[View, Mapping[str, timedelta], str]] = {
-    "origin_weather": (views.origin_weather, views.WEATHER_LOOKBACK, "origin"),
-    "origin_congestion": (views.origin_congestion, views.CONGESTION_LOOKBACK, "origin"),
-    "carrier_record": (CARRIER_RECORD.compute, {"outcomes": timedelta(days=8)}, "carrier"),
+VIEWS: dict[str, tuple[View, Mapping[str, timedelta], tuple[str, ...]]] = {
+    "origin_weather": (views.origin_weather, views.WEATHER_LOOKBACK, ("origin",)),
+    "origin_congestion": (views.origin_congestion, views.CONGESTION_LOOKBACK, ("origin",)),
+    "carrier_record": (CARRIER_RECORD.compute, {"outcomes": timedelta(days=8)}, ("carrier",)),
+    "route_record": (
+        ROUTE_RECORD.compute,
+        {source.table.name: timedelta(days=source.lookback_days) for source in ROUTE_RECORD.sources},
+        ("origin", "dest"),
+    ),
+    "plane_record": (PLANE_RECORD.compute, {"outcomes": timedelta(days=8)}, ("tailnum",)),
 }
 
 
@@ -60,17 +68,17 @@ def test_what_became_known_later_changes_nothing(name: str) -> None:
 def test_rows_are_unique_known_in_the_window_and_not_before_their_event(name: str) -> None:
     rows = computed(name, START, END)
     key = VIEWS[name][2]
-    assert rows.n_unique((key, "event_time", "known_time")) == rows.height
+    assert rows.n_unique((*key, "event_time", "known_time")) == rows.height
     assert rows["known_time"].is_between(START, END, closed="left").all()
     assert (rows["known_time"] >= rows["event_time"]).all()
-    features = rows.drop(key, "event_time", "known_time")
-    assert set(features.dtypes) == {pl.Float64}
-    assert not any(features.select(pl.all().is_nan().any()).row(0))
+    features = rows.drop(*key, "event_time", "known_time")
+    assert all(dtype.is_numeric() for dtype in features.dtypes)
+    assert not any(features.select(cs.float().is_nan().any()).row(0))
 
 
 def test_no_two_views_share_a_feature() -> None:
     names = [column for name in VIEWS for column in computed(name, START, END).columns]
-    features = [name for name in names if name not in {"origin", "carrier", "event_time", "known_time"}]
+    features = [name for name in names if name not in KEYS_AND_TIMES]
     assert len(features) == len(set(features))
 
 
@@ -106,6 +114,64 @@ def test_the_carriers_record_declares_its_look_back_and_what_it_is_made_of() -> 
     assert CARRIER_RECORD.lineage("carrier_late_share_7d") == ("outcomes.late",)
     assert CARRIER_RECORD.lineage("carrier_mean_delay_3h") == ("outcomes.departure_delay_minutes",)
     assert all(CARRIER_RECORD.lineage(name) for name in CARRIER_RECORD.contract.columns)
+
+
+def test_the_routes_record_equals_a_loop_over_what_was_known() -> None:
+    rows = computed("route_record", START, END).to_dicts()
+    dests = {
+        tuple(row[part] for part in sources.FLIGHT_KEY): row["dest"]
+        for row in ever_known("schedule").iter_rows(named=True)
+    }
+    for row in random.Random(2).sample(rows, 40):
+        at, route = row["known_time"], (row["origin"], row["dest"])
+        mine = [
+            flight
+            for flight in known_then("outcomes", "origin", row["origin"], at)
+            if (flight["origin"], dests[tuple(flight[part] for part in sources.FLIGHT_KEY)]) == route
+        ]
+        # The beginning of a range belongs to it.
+        for name, span in {"7d": timedelta(days=7), "24h": timedelta(days=1)}.items():
+            found = record(mine, at, span + timedelta(microseconds=1))
+            expected = {f"route_{part}_{name}": value for part, value in found.items()}
+            assert {part: row[part] for part in expected if part in row} == {
+                part: value for part, value in expected.items() if part in row
+            }
+
+
+def test_there_is_a_row_of_a_route_for_each_time_at_which_an_outcome_was_known() -> None:
+    rows = computed("route_record", START, END)
+    known = ever_known("outcomes").filter(pl.col("known_time").is_between(START, END, closed="left"))
+    plan = ever_known("schedule").select(*sources.FLIGHT_KEY, "dest")
+    expected = known.join(plan, on=list(sources.FLIGHT_KEY)).select("origin", "dest", "known_time").unique()
+    assert rows.select("origin", "dest", "known_time").sort(pl.all()).equals(expected.sort(pl.all()))
+
+
+def test_the_planes_record_equals_a_loop_over_what_was_known() -> None:
+    rows = computed("plane_record", START, END).to_dicts()
+    for row in random.Random(3).sample(rows, 40):
+        tick = row["known_time"]
+        mine = known_then("outcomes", "tailnum", row["tailnum"], tick)
+        week = [flight for flight in mine if tick < flight["known_time"] + timedelta(days=7)]
+        delays = [flight["departure_delay_minutes"] for flight in week if not flight["cancelled"]]
+        day = [
+            (flight["event_time"], flight["known_time"], flight["departure_delay_minutes"])
+            for flight in week
+            if tick < flight["known_time"] + timedelta(days=1) and not flight["cancelled"]
+        ]
+        expected = {f"plane_{part}_7d": value for part, value in record(mine, tick, timedelta(days=7)).items()}
+        del expected["plane_cancelled_share_7d"]
+        expected |= {
+            "plane_worst_delay_7d": max(delays, default=None),
+            "plane_origins_7d": float(len({flight["origin"] for flight in week})),
+            "plane_last_delay_24h": max(day)[2] if day else None,
+        }
+        assert {name: row[name] for name in expected} == expected
+
+
+def test_the_routes_record_says_what_its_sql_is_made_of() -> None:
+    assert ROUTE_RECORD.lineage("route_late_share_7d") == ("outcomes.late",)
+    assert ROUTE_RECORD.lineage("dest") == ("schedule.dest",)
+    assert ROUTE_RECORD.lineage("known_time") == ("outcomes.known_time", "schedule.known_time")
 
 
 def test_the_origins_congestion_equals_a_loop_over_what_was_known() -> None:

@@ -4,7 +4,7 @@ import dataclasses
 import json
 
 import pytest
-from aviation.team import CARRIER_RECORD, DEPARTURE_DELAY, TEAM
+from aviation.team import CARRIER_RECORD, DEPARTURE_DELAY, PLANE_RECORD, ROUTE_RECORD, TEAM
 from typer.testing import CliRunner
 
 from formats.table_contract import Reading
@@ -72,9 +72,11 @@ def catalog(*published: Reading, views: int = len(DEPARTURE_DELAY.training_set.v
 
 def test_a_view_that_no_model_has_is_unused_whatever_was_published_before() -> None:
     was = Reading(consumer=MODEL, kind="model", table="aviation/carrier_record@1", columns=("carrier_late_share_7d",))
-    found = catalog(was, views=2)
-    assert {name for name, feature in found.items() if feature.unused} >= set(CARRIER_RECORD.features)
-    assert not found["temp"].unused
+    unused = {name for name, feature in catalog(was, views=2).items() if feature.unused}
+    of_nobody = {*ROUTE_RECORD.features, *PLANE_RECORD.features}
+    assert unused == {*CARRIER_RECORD.features, *of_nobody}
+    assert names("--unused") == of_nobody
+    assert "  used by   nobody" in said("plane_origins").splitlines()
     assert not catalog(was)["carrier_late_share_7d"].unused
 
 

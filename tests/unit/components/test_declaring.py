@@ -20,6 +20,7 @@ from platform_assets.contracts.spec import Contract
 from platform_assets.datasets.spec import Spine, TrainingSet
 from platform_assets.features.labels import LabelView
 from platform_assets.features.spec import FeatureView, RawTable, Source
+from platform_assets.features.sql import SqlView
 from platform_assets.features.windowed import WindowedView
 from platform_assets.team import Model, Team
 from platform_assets.training.spec import TorchTrainer
@@ -53,13 +54,15 @@ def team() -> Team:
 def plain(spec: Any) -> Any:
     """A spec as nested values, in which functions and classes are themselves."""
     if dataclasses.is_dataclass(spec) and not isinstance(spec, type):
-        # What a windowed view derives from its other fields is bound to it.
+        # What such a view derives from its other fields is bound to it.
         fields = [
             field
             for field in dataclasses.fields(spec)
-            if not (isinstance(spec, WindowedView) and field.name == "compute")
+            if not (isinstance(spec, WindowedView | SqlView) and field.name == "compute")
         ]
-        return type(spec), {field.name: plain(getattr(spec, field.name)) for field in fields}
+        # Where a statement's lines begin is no part of it.
+        given = {field.name: getattr(spec, field.name) for field in fields}
+        return type(spec), {name: given[name].split() if name == "sql" else plain(given[name]) for name in given}
     if isinstance(spec, msgspec.Struct):
         return type(spec), msgspec.structs.asdict(spec)
     if isinstance(spec, Mapping):
@@ -75,7 +78,8 @@ def test_what_is_named_twice_is_one_object(team: Team) -> None:
     tables = {table.name: table for table in team.raw_tables}
     dataset = team.models[0].training_set
     assert all(source.table is tables[source.table.name] for view in team.views for source in view.sources)
-    assert all(view is named for view, named in zip(team.views, dataset.views, strict=True))
+    views = {view.name: view for view in team.views}
+    assert all(view is views[view.name] for view in dataset.views)
     assert dataset.label.table is tables["outcomes"]
 
 
