@@ -7,7 +7,7 @@
 
 Each is an in-toto statement v1 in a DSSE envelope (formats/signing.py) in a Sigstore bundle v0.3, the file that other tools read:
 
-    model_signing verify key payload --signature attestations/signature.sigstore.json --public-key key.pub
+    model_signing verify key payload --signature attestations/signature.sigstore.json --public_key key.pub
 
 The subject of `signature` is the digest that OpenSSF takes of a folder. The others' is manifest.json, whose SHA-256 is the
 bundle's digest.

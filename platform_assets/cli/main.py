@@ -10,6 +10,7 @@ from formats.errors import RoadbedError
 from platform_assets.cli import (
     advance,
     approve,
+    attest,
     contracts,
     diff,
     down,
@@ -55,6 +56,7 @@ COMMANDS: dict[str, Command | dict[str, Command]] = {
     "approve": approve.command,
     "reject": reject.command,
     "waive": waive.command,
+    "attest": attest.command,
     "export": export_bundle.command,
     "import": import_bundle.command,
     "rollback": rollback.command,

@@ -161,6 +161,7 @@ PAGES_AS_RUN: dict[str, tuple[Step, ...]] = {
         Step("roadbed contracts diff", ("current ",)),
         Step("roadbed contracts diff --json", ('"team": "aviation"', '"differences": []')),
         Step("roadbed contracts publish", ("current  aviation",)),
+        Step("roadbed attest DIGEST", ("attested {live bundle}",), {"DIGEST": "live bundle"}),
         Step(
             "roadbed export SUBJECT FILE",
             ("written  bundle.tar",),
@@ -246,6 +247,7 @@ PAGES_AS_RUN: dict[str, tuple[Step, ...]] = {
         Step("env | grep PANDERA", ("PANDERA_VALIDATION_ENABLED=False",), env={"PANDERA_VALIDATION_ENABLED": "False"}),
         Step("roadbed explain <subject>", ("bundle sha256:",), {"<subject>": "model"}),
         Step("roadbed ledger verify", ("rows ", "whole ")),
+        Step("roadbed attest <digest>", ("attested {first bundle}",), {"<digest>": "first bundle"}),
         Step("roadbed explain <team>/<table>", ("{table}", "2013-01-01"), {"<team>/<table>": "table"}),
         Step("roadbed status", ("running", "clock", "replay")),
         Step("roadbed explain <endpoint>", ("state     live",), {"<endpoint>": "endpoint"}),

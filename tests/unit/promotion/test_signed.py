@@ -8,13 +8,16 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
 from formats.attestation import REQUIRED, attestation_path, open_attestation, sign_statement
 from formats.bundle import read_manifest
 from formats.canonical import sha256_hex
 from formats.errors import DataError, IntegrityError, PromotionError
 from formats.failpoints import VARIABLE as FAILPOINT
+from formats.home import VARIABLE
 from formats.signing import new_private_key
+from platform_assets.cli.main import app
 from platform_assets.promotion.attest import attest
 from platform_assets.promotion.attestations import build_definition, statements
 from platform_assets.promotion.attested import is_attested, store_attestations
@@ -235,6 +238,15 @@ def test_a_decision_is_attested_with_its_gates(place: Place) -> None:
     assert {"signature_verified", "auc_floor", "latency_budget"} <= set(said["passedTests"])
     assert said["decision"] == decided.decision
     assert place.decide(place.bundle).attested == decided.attested
+
+
+def test_the_command_asks_the_authority(bare: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv(VARIABLE, str(bare.home.root))
+    attested = CliRunner().invoke(app, ["attest", bare.bundle])
+    assert (attested.exit_code, attested.stdout) == (0, f"attested {bare.bundle}\n"), attested.output
+    assert is_attested(bare.home, bare.bundle)
+    assert CliRunner().invoke(app, ["attest", "sha256:unknown"]).exit_code == 1
 
 
 @pytest.mark.kill
