@@ -26,6 +26,8 @@ from platform_assets.features.labels import LabelView
 from platform_assets.features.spec import Tables
 from resources.installation import Installation, installation_at
 
+pytestmark = pytest.mark.slow
+
 Instant = Annotated[pl.Datetime, "us", "UTC"]
 Deliveries = dict[str, pl.DataFrame]
 

@@ -1,4 +1,4 @@
-"""Candidates beside a live server: one that fails its gates changes nothing that runs, one that passes takes its place.
+"""A candidate that fails its gates beside a live server changes nothing that runs; what is live, and what was refused, explained.
 
 Sensors say what runs, the authority and the servers are processes of their own.
 """
@@ -18,12 +18,12 @@ from platform_assets.cli.explain import text_of
 from platform_assets.cli.first_prediction import prediction_id, request_body
 from platform_assets.promotion.explanation import explain
 from platform_assets.promotion.live import live_release, pointers
-from platform_assets.promotion.records import Decision, Release
+from platform_assets.promotion.records import Decision
 from platform_assets.runs import SUBJECT
 from resources.experiment_tracking import ExperimentTracking
 from resources.model_registry import Alias, ModelRegistry
 from tests.support.documented import ROOT
-from tests.support.explained import MODEL, assert_every_named_fact, leads_through, told
+from tests.support.explained import MODEL, assert_every_named_fact, told
 from tests.support.processes import eventually
 from tests.support.small_road import ENDPOINT, NOW, PROD, STAGING, UNREACHABLE, SmallRoad, definitions
 
@@ -165,32 +165,3 @@ def test_explain_says_why_it_was_refused(live: SmallRoad) -> None:
     printed = command(live, "explain", refused.subject)
     assert (printed.returncode, printed.stderr) == (0, "")
     assert printed.stdout.strip() == text_of(explain(live.installation, refused.subject)).strip()
-
-
-def test_a_candidate_that_passes_is_deployed_by_the_sensors(live: SmallRoad) -> None:
-    first = live_release(live.installation, ENDPOINT)
-    body = request_body(live.home, first.bundle)
-    before = what_runs(live, body)
-    better = SmallRoad(live.home.root, definitions(seed=2))
-    assert better.train().success
-    assert "has not been rehearsed in staging yet" in str(sensed(better, PROD))
-    bundle, rehearsed = launched(better, STAGING)
-    assert rehearsed.success
-    asked_about, result = launched(better, PROD)
-    assert (asked_about, result.success) == (bundle, True)
-
-    after = what_runs(live, body)
-    second = live_release(live.installation, ENDPOINT)
-    assert (second.bundle, second.sequence) == (bundle, first.sequence + 1)
-    assert after["process"] == before["process"], "the server swaps, and nobody restarts it"
-    assert after["served"] == (second.release, bundle, second.sequence, second.release, None)
-    assert (after["answer"]["bundle"], after["answer"]["release"]) == (bundle, second.release)
-    assert after["alias"] == bundle
-    assert states(after["releases"]) == {first.release: "superseded", second.release: "live"}
-    assert decided(live, bundle).champion == first.release, "it was compared with the one that was live"
-    assert leads_through(told(live, ENDPOINT), "release ", "steps of release ", "decision ", "bundle ", "code")
-    assert "no evaluated candidate waits" in str(sensed(better, PROD))
-
-
-def states(releases: list[Release]) -> dict[str, str]:
-    return {release.release: release.state for release in releases}
