@@ -29,6 +29,10 @@ FEATURES = (
     Feature("Digests, signatures, bundle and release formats", ("tests.unit.formats", "tests.property")),
     Feature("Contracts: block, quarantine, degrade", ("tests.unit.contracts", "tests.property.test_one_pass")),
     Feature("Feature views, point-in-time join, training sets", ("tests.unit.features", "tests.unit.datasets")),
+    Feature(
+        "Splits, samples, fitted transformations", ("tests.property.test_splits", "tests.unit.training.test_transforms")
+    ),
+    Feature("A team in YAML; `roadbed new team`", ("tests.unit.components", f"{_RUN}.test_new_team")),
     Feature("The flights: sources, views, network", ("tests.unit.aviation",)),
     Feature("Lake, bundle store, online store (Delta, files, LMDB)", ("tests.contract",)),
     Feature("Asset graph, gates and every way round them", ("tests.graph",)),
@@ -36,6 +40,11 @@ FEATURES = (
     Feature(
         "Ledger in Postgres, authority as a service", (f"{_RUN}.test_postgres_ledger", f"{_RUN}.test_authority_service")
     ),
+    Feature(
+        "Attestations, export and import",
+        ("tests.unit.promotion.test_signed", "tests.unit.promotion.test_carry", "tests.unit.serving.test_attested"),
+    ),
+    Feature("Retention by reachability", ("tests.unit.retention",)),
     Feature("Online store in Redis", (f"{_RUN}.test_redis", "tests.unit.test_online_settings")),
     Feature("Endpoint: server, hot swap, supervisor", (f"{_RUN}.test_endpoint_server", f"{_RUN}.test_supervisor")),
     Feature("kill -9 at every failpoint", ("tests.integration.test_kills",)),
