@@ -22,6 +22,7 @@ from platform_assets import Calendar, Contract, Count, Entity, RawTable, Source,
 from platform_assets.code_location import team_definitions
 from platform_assets.datasets.assets import training_set_asset
 from platform_assets.datasets.spec import Spine, TrainingSet
+from platform_assets.datasets.splits import RandomSplit
 from platform_assets.features.labels import LabelView
 from platform_assets.features.spec import Tables
 from resources.installation import Installation, installation_at
@@ -117,7 +118,7 @@ class Shop:
         )
         spine = Spine((self.sales,), Contract(Question, ("sale",), "asked"), ("shop",), asked)
         label = LabelView("brought_back", Entity("sale", ("sale",)), self.returns, "returned", timedelta(hours=1))
-        dataset = TrainingSet(spine, label, (self.view,), history_months=1)
+        dataset = TrainingSet(spine, label, (self.view,), history_months=1, split=RandomSplit())
         learned = dg.Definitions(assets=[training_set_asset(team.owner, "returns", dataset)])
         self.defs = dg.Definitions.merge(team_definitions(team), learned)
         self.instance = dg.DagsterInstance.ephemeral()

@@ -29,10 +29,13 @@ STAGING = "departure_delay_staging"
 PROD = "departure_delay_prod"
 
 
-def definitions(gates: Sequence[AnyGate] = (), seed: int = 0) -> dg.Definitions:
-    """The team's definitions with a quick trainer and these gates on top of the policy's; another seed gives another bundle."""
+def definitions(gates: Sequence[AnyGate] = (), seed: int = 0, **changes: Any) -> dg.Definitions:
+    """The team's definitions with a quick trainer and these gates on top of the policy's; another seed gives another bundle.
+
+    `changes` are of the model's other fields.
+    """
     trainer = TorchTrainer(build, epochs=1, seed=seed)
-    model = dataclasses.replace(DEPARTURE_DELAY, trainer=trainer, gates=tuple(gates))
+    model = dataclasses.replace(DEPARTURE_DELAY, **{"trainer": trainer, "gates": tuple(gates), **changes})
     return team_definitions(dataclasses.replace(TEAM, models=(model,)))
 
 
