@@ -112,6 +112,7 @@ def _drift(installation: Installation, owner: Owner, model: Model) -> tuple[Drif
         installation.lake.scan(table, days)
         .sort("psi", descending=True)
         .unique("day", keep="first", maintain_order=True)
+        .sort("day")
     )
     found = rows.select("day", "column", "psi").collect().filter(pl.col("psi").is_not_null())
     return tuple(DriftDay(*row) for row in found.iter_rows())

@@ -13,7 +13,7 @@ from platform_assets.contracts.assets import markdown_table
 from platform_assets.materialized import Materialized
 from platform_assets.ownership import FRESHNESS, Owner
 from platform_assets.promotion.attested import have_attested
-from platform_assets.promotion.candidate import Candidate, Evaluation, record_candidate, record_evaluation
+from platform_assets.promotion.candidate import Candidate, Evaluation, candidate_of, record_candidate, record_evaluation
 from platform_assets.promotion.card import ModelCard, make_card, markdown
 from platform_assets.promotion.case import PromotionCase, load_case, open_model
 from platform_assets.promotion.checks import check_result
@@ -75,11 +75,8 @@ def evaluation_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
         measurements = {**judgement.metrics, **_values(context, cost, own)}
         candidate = _candidate(context, owner, model, installation, model_bundle.digest, measurements)
         card = make_card(candidate, owner.contact, model.card, judgement.metrics, judgement.slice_rows)
-        candidate = _documented(installation, candidate, card)
-        entry = record_candidate(installation.ledger, candidate, actor=_actor(context), at=installation.clock.now())
-        authority = authority_of(installation.home)
-        authority.initialise()
-        have_attested(authority, installation.bundles, candidate.bundle, candidate.model)
+        entry = _recorded(context, installation, _documented(installation, candidate, card))
+        candidate = candidate_of(entry)
         case = _case(model, owner, installation, candidate)
         share_forecasts(case, judged, judgement.scores)
         results = evaluate(case, list(gates.values()))
@@ -165,6 +162,15 @@ def _documented(installation: Installation, candidate: Candidate, card: ModelCar
 def _case(model: Model, owner: Owner, installation: Installation, candidate: Candidate) -> PromotionCase:
     champion = find_live_release(installation, model.endpoint(owner.team))
     return load_case(candidate, champion, installation.bundles, installation.lake, trusted_keys(installation.home))
+
+
+def _recorded(context: dg.AssetExecutionContext, installation: Installation, candidate: Candidate) -> Entry:
+    """The candidate's entry, its bundle attested. One that was there counts as it was measured then: it is what is decided on."""
+    entry = record_candidate(installation.ledger, candidate, actor=_actor(context), at=installation.clock.now())
+    authority = authority_of(installation.home)
+    authority.initialise()
+    have_attested(authority, installation.bundles, candidate.bundle, candidate.model)
+    return entry
 
 
 def _record(

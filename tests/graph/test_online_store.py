@@ -152,7 +152,7 @@ def test_a_killed_update_leaves_rows_and_note_of_one_instant(
     road: SmallRoad, failpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     road.set_clock(MIDNIGHT.replace(hour=6))
-    assert run_killed(road.home.root, "online", failpoint) == -9  # type: ignore[arg-type]
+    assert run_killed(road.home.root, "online", failpoint).returncode == -9
     assert check_again(road).passed
     monkeypatch.delenv(FAILPOINT, raising=False)
     assert road.materialize(*STORE.path)

@@ -68,7 +68,7 @@ def ruled(root: Path, rule: RetrainingRule, **changes: Any) -> SmallRoad:
     return SmallRoad(root, definitions(retraining=rule, **changes))
 
 
-def tick(road: SmallRoad) -> dg.SensorExecutionData | Any:
+def tick(road: SmallRoad) -> Any:
     """One tick of the retraining sensor."""
     sensor = next(sensor for sensor in road.defs.sensors or () if sensor.name == "departure_delay_retraining")
     assert isinstance(sensor, dg.SensorDefinition)

@@ -221,7 +221,7 @@ MUTANTS = (
     ),
     Mutant(
         "report-unescaped",
-        "platform_assets/promotion/report.py",
+        "platform_assets/promotion/page.py",
         "loader=loader, autoescape=True",
         "loader=loader, autoescape=False",
         "tests/unit/promotion/test_report.py::test_every_value_is_escaped_and_the_page_loads_nothing",
