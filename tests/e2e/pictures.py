@@ -13,12 +13,13 @@ MODEL: Final = "assets/aviation/departure_delay"
 PATIENCE_MS: Final = 100_000
 SETTLED_MS: Final = 3_000  # the graph is laid out, the panels are filled
 LARGEST: Final = 400 * 1024
+TALL: Final = 1200
 
 
 def main(url: str) -> None:
     """Take every picture of the UI at `url`."""
     with browser() as started:
-        lineage(_page(started, url, 1.4))
+        lineage(_page(started, url, 1.3, height=TALL))
         evaluation(_page(started, url, 0.9, height=1500))
         checks(_page(started, url, 1.0))
 
@@ -33,7 +34,7 @@ def lineage(page: Page) -> None:
     boxes = [box for node in page.locator("svg foreignObject").all() if (box := node.bounding_box())]
     left, top = min(box["x"] for box in boxes) - 30, min(box["y"] for box in boxes) - 12
     right = max(box["x"] + box["width"] for box in boxes) + 30
-    bottom = min(max(box["y"] + box["height"] for box in boxes) + 12, 900)
+    bottom = min(max(box["y"] + box["height"] for box in boxes) + 12, TALL)
     _take(page, "lineage", {"x": left, "y": top, "width": right - left, "height": bottom - top})
 
 
