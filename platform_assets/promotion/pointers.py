@@ -92,13 +92,15 @@ class Pointers:
         return None if found is None else self._decisions[found[1]]
 
     def settled(self, bundle: str, endpoint: str, now: datetime) -> bool:
-        """Whether asking again would change nothing: it was decided, and nobody has spoken and no wait has ended since."""
+        """Whether asking again would change nothing: decided, a yes released, and since then no word said and no wait ended."""
         decision = self.newest_decision(bundle, endpoint)
         if decision is None:
             return False
         if decision.wait_until is not None and now >= decision.wait_until:
             return False
-        sequence, _ = self._decided[bundle, endpoint]
+        sequence, identity = self._decided[bundle, endpoint]
+        if decision.verdict == "approved" and self.caused_by(identity) is None:
+            return False  # whoever decided was interrupted before the release was written
         return all(given.sequence < sequence for given in self.statements(bundle, endpoint))
 
     def is_newer(self, entry: Entry, bundle: str, endpoint: str) -> bool:

@@ -53,7 +53,12 @@ def release_asset(owner: Owner, model: Model, environment: str) -> dg.AssetsDefi
         state = pointers(installation)
         bundle = config.bundle or undecided(installation, state, model.path(owner.team), endpoint)
         if bundle is None:
-            yield _standing(installation, authority, state.desired(endpoint), model.path(owner.team), endpoint)
+            standing = state.desired(endpoint)
+            if standing is not None and standing.state != "live":
+                # Whoever asked may have been interrupted before what was decided lay beside the bundle.
+                answer = authority.decide(standing.bundle, environment, endpoint, actor=f"dagster:{context.run_id}")
+                store_attestations(installation.bundles, answer.attested)
+            yield _standing(installation, authority, standing, model.path(owner.team), endpoint)
             return
         if not is_attested(installation.home, bundle):
             have_attested(authority, installation.bundles, bundle, model.path(owner.team))
