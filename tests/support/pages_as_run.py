@@ -208,7 +208,9 @@ PAGES_AS_RUN: dict[str, tuple[Step, ...]] = {
             ("lifted   1 bars on {third bundle}",),
             {"DIGEST": "third bundle", "TEXT": "reason"},
         ),
-        Step("roadbed retention", ("a rollback may go back to release", "to go    0 pieces, 0.0 MB")),
+        Step(
+            "roadbed retention", ("of {endpoint} is live", "its answers can be explained", "to go    0 pieces, 0.0 MB")
+        ),
         Step("roadbed retention --apply", ("removed  0 pieces, 0.0 MB",)),
         Step("roadbed retention --json", ('"pieces":[', '"kind":"bundle"')),
         Step("roadbed ledger verify", ("whole    chain, signatures and anchor hold",)),
