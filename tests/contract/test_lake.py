@@ -1,9 +1,8 @@
-"""What every lake does, whatever stores it. A new implementation is added to `IMPLEMENTATIONS` and nowhere else."""
+"""What every lake does, whatever stores it: the home that the fixture gives says where its lake is (tests/contract/conftest.py)."""
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,12 @@ from polars.testing import assert_frame_equal
 
 from formats.errors import DataError
 from formats.failpoints import VARIABLE
+from formats.home import Home
 from formats.table_digest import table_digest
-from resources.lake import WHOLE, DeltaLake, Lake, Part, Superseded
+from resources.lake import WHOLE, Lake, Part, Superseded
+from resources.lake_places import open_lake
 from resources.table_ref import TableRef
 from tests.support.processes import ROOT
-
-IMPLEMENTATIONS: dict[str, Callable[[Path], Lake]] = {"delta": lambda folder: DeltaLake(folder / "lake")}
 
 KILLED = -9
 TABLE = "aviation/weather"
@@ -30,13 +29,15 @@ import sys
 from pathlib import Path
 import polars as pl
 from formats.table_digest import table_digest
-from resources.lake import DeltaLake, Part
+from formats.home import Home
+from resources.lake import Part
+from resources.lake_places import open_lake
 
 folder, partition, values, times = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
 frame = pl.DataFrame({"place": list(values), "wind": [float(ord(value)) for value in values]})
 part = Part(frame, table_digest(frame, ["place"]))
 for _ in range(times):
-    DeltaLake(folder / "lake").replace("aviation/weather", {partition: part})
+    open_lake(Home(folder)).replace("aviation/weather", {partition: part})
 """
 
 
@@ -62,14 +63,9 @@ def writer(folder: Path, partition: str, values: str, times: int = 1, failpoint:
     return subprocess.Popen(command, cwd=ROOT, env=os.environ | {VARIABLE: failpoint})
 
 
-@pytest.fixture(params=IMPLEMENTATIONS)
-def make(request: pytest.FixtureRequest) -> Callable[[Path], Lake]:
-    return IMPLEMENTATIONS[request.param]
-
-
 @pytest.fixture
-def lake(make: Callable[[Path], Lake], tmp_path: Path) -> Lake:
-    return make(tmp_path)
+def lake(lake_home: Home) -> Lake:
+    return open_lake(lake_home)
 
 
 def test_partitions_are_read_alone_together_and_all(lake: Lake) -> None:
@@ -157,9 +153,9 @@ def test_what_a_reference_names_is_verified(lake: Lake) -> None:
     write(lake, d1="ab")
     ref = lake.ref(TABLE, "d1")
     assert_frame_equal(lake.read(ref, KEY).sort("place"), rows())
-    write(lake, d1="abc")
-    with pytest.raises(DataError, match="was written again since") as caught:
-        lake.read(ref, KEY)
+    lake.replace(TABLE, {"d1": part(rows("abc"))._replace(digest=f"sha256:{'0' * 64}")})
+    with pytest.raises(DataError, match="but sha256:000000000000 was recorded") as caught:
+        lake.read(lake.ref(TABLE, "d1"), KEY)
     assert caught.value.code == "digest-mismatch"
 
 
@@ -178,6 +174,9 @@ ODD_COLUMNS: dict[str, tuple[list[Any], Any]] = {
     "other zone": ([AT, None], pl.Datetime("us", "America/New_York")),
     "no zone": ([AT.replace(tzinfo=None), None], pl.Datetime("us")),
     "date": ([AT.date(), None], pl.Date),
+    "lists": ([[[0.5], []], None], pl.List(pl.List(pl.Float64))),
+    "tensor": ([[[0.1, 0.2]] * 3, None], pl.Array(pl.Float32, (3, 2))),
+    "tensor of bytes": ([[255, 0], [1, 2]], pl.Array(pl.UInt8, 2)),
 }
 
 
@@ -276,7 +275,7 @@ def test_a_partition_whose_name_is_escaped_is_not_forgotten(lake: Lake) -> None:
 
 
 @pytest.mark.kill
-@pytest.mark.parametrize("failpoint", ["file.before_rename", "file.after_rename"])
+@pytest.mark.parametrize("failpoint", ["object.before_put", "object.after_put"])
 def test_a_killed_forgetting_is_completed_by_the_next(lake: Lake, tmp_path: Path, failpoint: str) -> None:
     write(lake, d1="a", d2="c")
     write(lake, d1="b")
@@ -284,8 +283,9 @@ def test_a_killed_forgetting_is_completed_by_the_next(lake: Lake, tmp_path: Path
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from resources.lake import DeltaLake
-DeltaLake(Path(sys.argv[1]) / "lake").forget("aviation/weather", datetime.now(UTC) + timedelta(days=1))
+from formats.home import Home
+from resources.lake_places import open_lake
+open_lake(Home(Path(sys.argv[1]))).forget("aviation/weather", datetime.now(UTC) + timedelta(days=1))
 """
     command = [sys.executable, "-c", forget, str(tmp_path)]
     environment = os.environ | {VARIABLE: failpoint}
@@ -323,7 +323,7 @@ def test_two_processes_that_write_two_partitions_both_succeed(lake: Lake, tmp_pa
 
 @pytest.mark.kill
 @pytest.mark.parametrize(
-    "failpoint", ["table.before_commit", "file.before_rename", "file.after_rename", "table.after_commit"]
+    "failpoint", ["table.before_commit", "table.after_commit", "object.before_put", "object.after_put"]
 )
 @pytest.mark.parametrize("partition", ["d1", "d9"], ids=["replaced", "new"])
 def test_a_write_killed_anywhere_is_completed_by_a_rerun(
@@ -343,22 +343,21 @@ def test_a_write_killed_anywhere_is_completed_by_a_rerun(
 
 
 @pytest.mark.kill
-def test_a_kill_between_commit_and_digest_is_seen_by_whoever_verifies(lake: Lake, tmp_path: Path) -> None:
+@pytest.mark.parametrize("failpoint", ["table.after_commit", "object.before_put"])
+def test_a_commit_is_rows_and_digests_at_once(lake: Lake, tmp_path: Path, failpoint: str) -> None:
     write(lake, d1="ab", d2="c")
-    ref = lake.ref(TABLE, "d1")
-    assert writer(tmp_path, "d1", "xyz", failpoint="file.before_rename").wait(timeout=120) == KILLED
-    assert lake.ref(TABLE, "d1") == ref
-    with pytest.raises(DataError, match="holds sha256:"):
-        lake.read(ref, KEY)
+    assert writer(tmp_path, "d1", "xyz", failpoint=failpoint).wait(timeout=120) == KILLED
+    assert lake.digests(TABLE) == {"d1": part(rows("xyz")).digest, "d2": part(rows("c")).digest}
+    assert lake.read(lake.ref(TABLE, "d1"), KEY).height == 3
 
 
 @pytest.mark.kill
-@pytest.mark.parametrize("failpoint", ["table.before_commit", "file.before_rename"])
-def test_the_first_write_of_a_table_killed_leaves_no_table(lake: Lake, tmp_path: Path, failpoint: str) -> None:
-    assert writer(tmp_path, "d1", "ab", failpoint=failpoint).wait(timeout=120) == KILLED
+def test_the_first_write_of_a_table_killed_leaves_all_of_it_or_nothing(lake: Lake, tmp_path: Path) -> None:
+    assert writer(tmp_path, "d1", "ab", failpoint="table.before_commit").wait(timeout=120) == KILLED
+    assert lake.tables() == []
     with pytest.raises(DataError, match="absent"):
         lake.scan(TABLE)
+    assert writer(tmp_path, "d1", "ab", failpoint="table.after_commit").wait(timeout=120) == KILLED
+    assert lake.tables() == [TABLE]
     write(lake, d2="c")
-    assert places(lake) == ["c"]
-    write(lake, d1="ab")
     assert places(lake) == ["a", "b", "c"]
