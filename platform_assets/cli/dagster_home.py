@@ -1,4 +1,4 @@
-"""DAGSTER_HOME of an installation: the checkout's dagster.yaml without its storage, which DAGSTER_HOME itself names."""
+"""DAGSTER_HOME of an installation: the checkout's dagster.yaml with this home's places."""
 
 import os
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ import yaml
 
 from formats.canonical import sha256_hex
 from formats.durable import write_atomic
+from formats.home import Home
 from platform_assets.cli.site import Site
 
 if TYPE_CHECKING:
@@ -17,19 +18,21 @@ if TYPE_CHECKING:
 
 # Relative in the checkout's file, so that plain `dagster dev` finds the default home; Dagster's defaults below
 # DAGSTER_HOME are the same folders.
-_PLACES = ("storage", "local_artifact_storage", "compute_logs")
+_PLACES = ("local_artifact_storage", "compute_logs")
 
 
-def instance_config(root: Path) -> bytes:
+def instance_config(root: Path, home: Home) -> bytes:
     """The dagster.yaml that belongs into DAGSTER_HOME."""
     settings = yaml.safe_load((root / "dagster.yaml").read_text())
     kept = {name: value for name, value in settings.items() if name not in _PLACES}
+    if embedded := kept["storage"].get("custom"):
+        embedded["config"]["base_dir"] = str(home.dagster)
     return b"# Copied from the checkout's dagster.yaml by `roadbed up`.\n" + yaml.safe_dump(kept).encode()
 
 
 def prepare_dagster_home(site: Site) -> str:
     """Write DAGSTER_HOME's dagster.yaml if it differs; the digest of what it says."""
-    wanted = instance_config(site.root)
+    wanted = instance_config(site.root, site.home)
     file = site.home.dagster / "dagster.yaml"
     if not file.is_file() or file.read_bytes() != wanted:
         write_atomic(file, wanted)
