@@ -1,6 +1,6 @@
 """Everything that could go, piece by piece: what it is, how big, and why it stays, or that it goes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +12,9 @@ from platform_assets.retention.files import age_of, artifacts_of, closed_logs, r
 from platform_assets.retention.reachable import Reachable, reachable
 from platform_assets.retention.spec import RetentionPolicy
 from resources.installation import Installation
+from resources.lake import Lake
 from resources.ledger import Head
+from resources.table_ref import TableRef
 
 
 class Piece(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,12 +28,25 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What would go and what stays, told at `now` (by the wall) on the ledger as it ends with row `row`."""
+    """What would go and what stays, told at `now` (by the wall) on the ledger as it ends with row `row`.
+
+    `kept` are the sets that bundles which stay were made from and judged on: their rows stay whatever their tables hold by now.
+    """
 
     policy: RetentionPolicy
     now: datetime
     row: int
     pieces: tuple[Piece, ...]
+    kept: tuple[TableRef, ...]
+
+    @property
+    def since(self) -> datetime:
+        """What tables held before stays as long as it was replaced after this."""
+        return self.now - self.policy.versions
+
+    def kept_of(self, table: str) -> tuple[TableRef, ...]:
+        """Those of one table."""
+        return tuple(ref for ref in self.kept if ref.table == table)
 
     @property
     def going(self) -> tuple[Piece, ...]:
@@ -58,7 +73,8 @@ def planned(installation: Installation, evidence: Evidence, policy: RetentionPol
         *_files(installation, needed, policy, now),
     )
     head: Head = evidence.ledger.head()
-    return Plan(policy=policy, now=now, row=head.sequence, pieces=pieces)
+    kept = tuple(ref for _, ref, _ in _sets(needed))
+    return Plan(policy=policy, now=now, row=head.sequence, pieces=pieces, kept=kept)
 
 
 def _bundles(installation: Installation, needed: Reachable, policy: RetentionPolicy, now: datetime) -> Iterator[Piece]:
@@ -72,26 +88,39 @@ def _bundles(installation: Installation, needed: Reachable, policy: RetentionPol
 
 def _tables(installation: Installation, needed: Reachable, policy: RetentionPolicy, now: datetime) -> Iterator[Piece]:
     for table in installation.lake.tables():
-        found = installation.lake.superseded(table, now - policy.versions)
-        if found.files:
-            note = f"{found.files} files of versions before {found.oldest}"
-            stays = _history_stays(installation, needed, policy, now, table)
-            yield Piece(kind="table versions", name=table, size=found.size, stays=stays, note=note)
+        kept = {ref: f"the {what} set of {bundle[:19]}" for what, ref, bundle in _sets(needed) if ref.table == table}
+        yield from _versions(installation.lake, table, now - policy.versions, kept, _held(policy, now, table))
 
 
-def _history_stays(
-    installation: Installation, needed: Reachable, policy: RetentionPolicy, now: datetime, table: str
-) -> str | None:
-    """Why the past of `table` stays: a hold, or a set that a bundle was made from and that its partition holds no more."""
-    hold = next((h for h in policy.holds if h.covers(table) and not h.is_over(now)), None)
-    if hold is not None:
-        return hold.told
-    held = installation.lake.digests(table)
+def _versions(
+    lake: Lake, table: str, since: datetime, kept: Mapping[TableRef, str], hold: str | None
+) -> Iterator[Piece]:
+    """The past of `table`: what goes or is held, and what stays because a bundle was made from it."""
+    past = lake.superseded(table, since)
+    if not past.files:
+        return
+    gone = lake.superseded(table, since, kept) if kept else past
+    note = f"{{}} files of versions before {past.oldest}"
+    if gone.files:
+        yield Piece(kind="table versions", name=table, size=gone.size, stays=hold, note=note.format(gone.files))
+    if past.files > gone.files:
+        ref, what = next(
+            (ref, what) for ref, what in kept.items() if lake.digests(table).get(ref.partition) != ref.digest
+        )
+        stays = f"{what} is an earlier content of {ref.partition}"
+        rest = past.files - gone.files
+        yield Piece(kind="table versions", name=table, size=past.size - gone.size, stays=stays, note=note.format(rest))
+
+
+def _held(policy: RetentionPolicy, now: datetime, table: str) -> str | None:
+    return next((hold.told for hold in policy.holds if hold.covers(table) and not hold.is_over(now)), None)
+
+
+def _sets(needed: Reachable) -> Iterator[tuple[str, TableRef, str]]:
+    """What it was for, its rows, and the bundle, of each set that a bundle which stays was made from or judged on."""
     for candidate in needed.candidates:
-        for what, ref in (("training", candidate.training_set), ("evaluation", candidate.evaluation_set)):
-            if ref.table == table and held.get(ref.partition) != ref.digest:
-                return f"the {what} set of {candidate.bundle[:19]} is an earlier content of {ref.partition}"
-    return None
+        yield "training", candidate.training_set, candidate.bundle
+        yield "evaluation", candidate.evaluation_set, candidate.bundle
 
 
 def _files(installation: Installation, needed: Reachable, policy: RetentionPolicy, now: datetime) -> Iterator[Piece]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from formats.errors import DeclarationError, LedgerError
+from formats.errors import DataError, DeclarationError, LedgerError
 from formats.failpoints import VARIABLE as FAILPOINT
 from formats.home import VARIABLE
 from platform_assets.cli.main import app
@@ -19,6 +19,7 @@ from platform_assets.promotion.desk import Desk, initialise
 from platform_assets.promotion.evidence import evidence_of
 from platform_assets.promotion.messages import Decide, Rollback
 from platform_assets.promotion.retreat import rollback
+from platform_assets.retention.condemned import open_sweeps
 from platform_assets.retention.plan import Plan, planned
 from platform_assets.retention.spec import Hold, RetentionPolicy, read_retention_policy
 from platform_assets.retention.sweep import sweep
@@ -168,10 +169,15 @@ def test_the_past_of_a_table_stays_as_long_as_a_bundle_was_made_from_it(kept: Ke
     kept.store("training_set", other)
     assert "is an earlier content of 2013-03-01" in str(kept.why(table))
     assert table not in kept.going()
-    kept.store("training_set", training_rows())
+    between = kept.lake.ref(table, "2013-03-01")
+    kept.store("training_set", other.with_columns(wind=other["wind"] + 1))
+    assert table in kept.going(), "the past in between goes"
     sweep(kept.installation, kept.plan(), actor="test")
-    assert table not in {piece.name for piece in kept.plan().pieces}, "the past in between is gone"
+    assert table not in kept.going()
+    assert "is an earlier content of 2013-03-01" in str(kept.why(table))
     assert kept.lake.read(kept.training_set, ["flight"]).height == 600
+    with pytest.raises(DataError, match="is kept no more"):
+        kept.lake.read(between, ["flight"])
 
 
 def test_a_bundle_that_nobody_judged_yet_stays_for_a_while(kept: Kept) -> None:
@@ -186,14 +192,15 @@ def test_a_removal_is_in_the_ledger_and_the_same_again_does_nothing(kept: Kept) 
     assert kept.stored() == {kept.second, kept.live}
     assert not (kept.home.root / OTHER_ARTIFACTS).exists()
     assert (kept.home.root / ARTIFACTS / "plot.png").exists()
-    (entry,) = kept.ledger.entries("retention")
+    entry, end = kept.ledger.entries("retention")
+    assert (end.actor, end.inputs) == ("anna", {"ended": [entry.id]})
     assert entry.actor == "anna"
     assert {piece["name"] for piece in entry.body["pieces"]} == {kept.refused, kept.first, OTHER_ARTIFACTS}
     assert entry.body["policy"]["releases"] == 1
     again = kept.plan()
     assert again.going == ()
     sweep(kept.installation, again, actor="anna")
-    assert len(list(kept.ledger.entries("retention"))) == 1
+    assert len(list(kept.ledger.entries("retention"))) == 2
     assert evidence_of(kept.home).report.ok
 
 
@@ -230,8 +237,8 @@ def test_nothing_goes_on_a_damaged_ledger(kept: Kept) -> None:
         "retention.before_removal",
         "retention.before_removal:2",
         "retention.before_removal:4",
-        "file.before_rename",
-        "file.after_rename",
+        "object.before_put",
+        "object.after_put",
         "retention.after_removal",
     ],
 )
@@ -247,8 +254,9 @@ def test_a_killed_removal_is_completed_by_the_next(kept: Kept, failpoint: str) -
     assert subprocess.run(command, cwd=ROOT, timeout=120, check=False).returncode == 0
     assert kept.stored() == {kept.second, kept.live}
     assert kept.plan().going == ()
-    told = {piece["name"] for entry in kept.ledger.entries("retention") for piece in entry.body["pieces"]}
+    told = {piece["name"] for entry in kept.ledger.entries("retention") for piece in entry.body.get("pieces", ())}
     assert told == named, "all that is gone is in the ledger"
+    assert open_sweeps(kept.ledger) == (), "what was killed was ended"
     assert kept.lake.read(kept.training_set, ["flight"]).height == 600
     assert evidence_of(kept.home).report.ok
 
