@@ -1,8 +1,9 @@
 """A contract in Dagster's words: the catalog's column schema, and the check that shows its verdict."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from functools import cache
+from textwrap import shorten
 
 import dagster as dg
 import polars as pl
@@ -13,6 +14,9 @@ from platform_assets.contracts.spec import Contract
 from platform_assets.contracts.validation import SAMPLE, Verdict
 
 CHECK = "contract"
+HIDDEN = "(personal)"
+
+_LIST = 80  # characters of a list
 
 
 @cache
@@ -29,10 +33,12 @@ def contract_check(key: dg.AssetKey) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(CHECK, asset=key, description="Every row keeps the table's contract.")
 
 
-def contract_result(key: dg.AssetKey, verdict: Verdict, ended: date | None = None) -> dg.AssetCheckResult:
+def contract_result(
+    key: dg.AssetKey, verdict: Verdict, ended: date | None = None, personal: Iterable[str] = ()
+) -> dg.AssetCheckResult:
     """Green when every row is good; a warning, with the rows to look at, when some were set aside or have replaced values.
 
-    `ended` is the last day of a version whose time is over: a warning too.
+    `ended` is the last day of a version whose time is over: a warning too. Values of `personal` columns are not shown.
     """
     replaced = verdict.replaced
     metadata: dict[str, dg.MetadataValue | int] = {
@@ -41,9 +47,9 @@ def contract_result(key: dg.AssetKey, verdict: Verdict, ended: date | None = Non
         "rows with replaced values": replaced.height,
     }
     if verdict.bad.height:
-        metadata["sample"] = dg.MetadataValue.md(markdown_table(verdict.sample))
+        metadata["sample"] = dg.MetadataValue.md(markdown_table(verdict.sample, personal))
     if replaced.height:
-        metadata["replaced"] = dg.MetadataValue.md(markdown_table(replaced.head(SAMPLE)))
+        metadata["replaced"] = dg.MetadataValue.md(markdown_table(replaced.head(SAMPLE), personal))
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=CHECK,
@@ -67,10 +73,19 @@ def _counts(rules: Mapping[str, int]) -> str:
     return ", ".join(f"{rule} ({count})" for rule, count in rules.items())
 
 
-def markdown_table(frame: pl.DataFrame) -> str:
-    """The frame as a markdown table."""
-    lines = [frame.columns, ["---"] * frame.width, *frame.cast(pl.String).fill_null("").rows()]
+def markdown_table(frame: pl.DataFrame, personal: Iterable[str] = ()) -> str:
+    """The frame as a markdown table; of `personal` columns it has the names alone."""
+    hidden = [name for name in personal if name in frame.columns]
+    plain = frame.with_columns(_abridged(frame[name]) for name, dtype in frame.schema.items() if dtype.is_nested())
+    shown = plain.cast(pl.String).fill_null("").with_columns(pl.lit(HIDDEN).alias(name) for name in hidden)
+    lines = [frame.columns, ["---"] * frame.width, *shown.rows()]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _abridged(values: pl.Series) -> pl.Series:
+    """Lists as text, of which the beginning is enough for a person."""
+    texts = [None if value is None else shorten(str(value), _LIST, placeholder=" ...") for value in values.to_list()]
+    return pl.Series(values.name, texts, pl.String)
 
 
 def _table_column(contract: Contract, name: str) -> dg.TableColumn:

@@ -10,6 +10,8 @@ from formats.contract import Classification
 from formats.errors import DeclarationError
 from platform_assets.contracts.outcomes import MARK, DefaultValue, Degrade
 from platform_assets.contracts.rules import UNIQUE, is_uniqueness, row_wise
+from platform_assets.contracts.tensor import Tensor
+from platform_assets.tensors import element_type, shape_of
 
 if TYPE_CHECKING:
     from platform_assets.contracts.spec import Contract
@@ -28,6 +30,7 @@ def require_sound(contract: "Contract") -> None:
     _require_known(contract, "columns", [*contract.key, *times, *contract.carries], contract.columns)
     for name in contract.columns:
         _check_metadata(contract, name, contract.metadata(name))
+        _check_tensor(contract, name)
     _check_rules(contract)
     _require_known(contract, "columns or rules", contract.outcomes, [*contract.columns, *contract.row_rules])
     for rule, degrade in contract.degradations.items():
@@ -86,6 +89,28 @@ def _check_metadata(contract: "Contract", column: str, metadata: Any) -> None:  
         _refuse(contract, f"counts {column} by {metadata['distinct']!r}", "give (at least, at most), None for no bound")
 
 
+def _check_tensor(contract: "Contract", name: str) -> None:
+    declared = contract.columns[name].dtype
+    dtype = declared.type
+    if not isinstance(dtype, pl.Array):
+        return
+    if not isinstance(declared, Tensor):
+        _refuse(
+            contract,
+            f"declares {name} as {dtype}",
+            "declare it as a Tensor: pandera reads the shapes of pl.Array wrongly",
+        )
+    inner = element_type(dtype)
+    if not inner.is_numeric() or 0 in dtype.shape:
+        _refuse(
+            contract,
+            f"declares {name} as {dtype}",
+            "a tensor holds numbers and has an extent of 1 or more along each axis",
+        )
+    if name in contract.row_key:
+        _refuse(contract, f"tells rows apart by {name}, which is a tensor", "give the row a key of its own")
+
+
 def _is_range(bounds: object) -> bool:
     if not isinstance(bounds, tuple) or len(bounds) != 2:
         return False
@@ -122,6 +147,8 @@ def _check_degrade(contract: "Contract", rule: str, degrade: Degrade) -> None:
     _require_known(contract, f"columns to replace for {rule}:", columns, contract.columns)
     several = contract.pandera.unique or []
     for column in columns:
+        if shape_of(contract.columns[column].dtype.type):
+            _refuse(contract, f"would replace {column}, which is a tensor", "set such rows aside: quarantine")
         if column in contract.row_key or contract.columns[column].unique or column in several:
             _refuse(contract, f"would replace {column}, which tells rows apart", "set such rows aside: quarantine")
         if isinstance(degrade, DefaultValue):

@@ -3,6 +3,7 @@
 import string
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import polars as pl
 
 from platform_assets.contracts.projections import polars_type, serving_column
 from platform_assets.contracts.spec import Contract
+from platform_assets.tensors import Shape, element_type, shape_of
 
 _SPAN = 1000.0  # of numbers without bounds
 _SPARE = 4  # values for each row asked for: some are drawn into rows that break a rule
@@ -24,6 +26,9 @@ def pool_of(contract: Contract, name: str, random: np.random.Generator, rows: in
     wanted = _wanted(contract, name, rows)
     facts = _facts(contract, name)
     listed = facts.get("allowed_values")
+    shape = shape_of(polars_type(contract, name))
+    if shape:
+        return _tensors(contract, name, random, shape, wanted)
     values = [value for value in listed if _allowed(value, facts)] if listed is not None else []
     if listed is None:
         values = [
@@ -54,7 +59,7 @@ def _made(contract: Contract, name: str, random: np.random.Generator, count: int
 
 
 def _numbers(contract: Contract, name: str, random: np.random.Generator, count: int) -> list[Any]:
-    dtype, declared = polars_type(contract, name), serving_column(contract, name, None)
+    dtype, declared = element_type(polars_type(contract, name)), serving_column(contract, name, None)
     low, high = _bounds(declared.minimum, declared.maximum)
     if dtype.is_integer():
         first, last = int(np.ceil(low)), int(np.floor(high))
@@ -64,6 +69,13 @@ def _numbers(contract: Contract, name: str, random: np.random.Generator, count: 
     inner = random.uniform(low, high, count)
     rounded = np.clip(np.round(inner, 2), low, high)
     return [float(value) for value in rounded]
+
+
+def _tensors(contract: Contract, name: str, random: np.random.Generator, shape: Shape, count: int) -> list[Any]:
+    """Tensors whose elements are drawn as single numbers would be."""
+    numbers = np.array(_numbers(contract, name, random, 2 * prod(shape)))
+    tensors: list[Any] = random.choice(numbers, (count, *shape)).tolist()
+    return tensors
 
 
 def _bounds(low: float | None, high: float | None) -> tuple[float, float]:

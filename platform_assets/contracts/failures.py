@@ -53,7 +53,7 @@ def _named(rows: pl.DataFrame, cases: pl.DataFrame, contract: Contract) -> pl.Da
 
 def _repeated(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
     known = [column for column in contract.row_key if column in rows.columns]
-    again = rows.filter(~pl.struct(known).is_first_distinct())
+    again = rows.filter(~pl.struct(known).is_first_distinct()) if known else rows.clear()
     told = [pl.lit(UNIQUE).alias(NAME), pl.lit(None, pl.String).alias(COLUMN), pl.lit(UNIQUE).alias(RULE)]
     return again.select(pl.col(ROW), *told)
 

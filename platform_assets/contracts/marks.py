@@ -35,13 +35,17 @@ def taken_off(name: str, rows: pl.DataFrame, contract: Contract) -> tuple[pl.Dat
 
 
 def marked(good: pl.DataFrame, brought: pl.Series | None, contract: Contract) -> pl.DataFrame:
-    """Numbered `good` rows as they are stored: with their own marks and those that they brought, where there can be any."""
+    """`good` rows as they are stored: with their own marks and those that they brought, where there can be any.
+
+    They have their number among the rows that came, unless they are all of them.
+    """
     if MARK not in contract.stored:
         return good.select(contract.stored)
     own = good[MARK] if MARK in good.columns else pl.Series(MARK, [None] * good.height, pl.String)
     if brought is None:
         return good.with_columns(own).select(contract.stored)
-    both = good.with_columns(own, brought.gather(good[ROW]).alias(_BROUGHT))
+    theirs = brought.gather(good[ROW]) if ROW in good.columns else brought
+    both = good.with_columns(own, theirs.alias(_BROUGHT))
     names = pl.concat_str(MARK, _BROUGHT, separator=",", ignore_nulls=True).str.split(",")
     told = names.list.eval(pl.element().filter(pl.element() != "")).list.unique().list.sort().list.join(",")
     return both.with_columns(pl.when(told != "").then(told).alias(MARK)).select(contract.stored)

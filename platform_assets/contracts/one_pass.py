@@ -40,7 +40,8 @@ class OnePass:
     def __init__(self, contract: Contract) -> None:
         self._types = {name: column.dtype.type for name, column in contract.columns.items()}
         self._strict = bool(contract.pandera.strict)
-        self.broken = pl.any_horizontal(list(_violations(contract)) or [pl.lit(value=False)])
+        self._violations = tuple(_violations(contract))
+        self.broken = pl.any_horizontal(self._violations or [pl.lit(value=False)])
         self.repeated = _repeated(contract)
         self._distinct = contract.distinct
 
@@ -57,7 +58,8 @@ class OnePass:
         crowded = (
             outside(counted(name).over(part), bounds).any() & (pl.len() > 0) for name, bounds in self._distinct.items()
         )
-        breaches = [self.broken.any(), self.repeated.any(), *crowded]
+        # Rule by rule, so that no row is put together from the answers of all: a third less work.
+        breaches = [*(violation.any() for violation in self._violations), self.repeated.any(), *crowded]
         found = rows.select(breach.alias(str(number)) for number, breach in enumerate(breaches))
         return not any(found.collect(engine="streaming").row(0))
 
@@ -119,7 +121,7 @@ def _repeated(contract: Contract) -> pl.Expr:
     groups = [unique] if all(isinstance(name, str) for name in unique) and unique else unique
     single = [[name] for name, column in contract.columns.items() if column.unique]
     keys = [list(contract.row_key), *groups, *single]
-    return pl.any_horizontal(*(_duplicated(key) for key in keys if key))
+    return pl.any_horizontal([_duplicated(key) for key in keys if key] or [pl.lit(value=False)])
 
 
 def _duplicated(key: list[str]) -> pl.Expr:

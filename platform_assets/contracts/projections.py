@@ -5,10 +5,12 @@ from typing import cast
 
 import pandera.polars as pa
 import polars as pl
+from msgspec import UNSET
 
 from formats.contract import Classification, Column, ColumnType
 from platform_assets.contracts.outcomes import MARK
 from platform_assets.contracts.spec import Contract
+from platform_assets.tensors import element_type, shape_of
 
 
 def serving_column(contract: Contract, name: str, view: str | None) -> Column:
@@ -28,6 +30,7 @@ def serving_column(contract: Contract, name: str, view: str | None) -> Column:
         unit=metadata.get("unit"),
         classification=cast(Classification, metadata.get("classification", "internal")),
         description=str(metadata.get("description", "")),
+        tensor=shape_of(polars_type(contract, name)) or UNSET,
     )
 
 
@@ -45,7 +48,7 @@ def stored_schema(contract: Contract) -> pl.Schema:
 
 
 def _serving_type(contract: Contract, name: str) -> ColumnType:
-    dtype = polars_type(contract, name)
+    dtype = element_type(polars_type(contract, name))
     if dtype == pl.Boolean:
         return "bool"
     if dtype.is_integer():
@@ -55,7 +58,7 @@ def _serving_type(contract: Contract, name: str) -> ColumnType:
 
 def _bounds(contract: Contract, name: str) -> tuple[float | None, float | None]:
     """Inclusive bounds of a number: the tightest of its checks. The bounds of a text are those of its length, and none of these."""
-    dtype = polars_type(contract, name)
+    dtype = element_type(polars_type(contract, name))
     if not dtype.is_numeric():
         return None, None
     found = [_bounds_of(check, whole=dtype.is_integer()) for check in contract.columns[name].checks]

@@ -23,6 +23,7 @@ from formats.table_contract import (
 from platform_assets.contracts.outcomes import MARK, Outcome
 from platform_assets.contracts.projections import polars_type, serving_column
 from platform_assets.contracts.spec import Contract
+from platform_assets.tensors import element_type
 
 FOLDER = "contracts"
 _READINGS = "readings.json"
@@ -110,7 +111,7 @@ def table_contract(table: str, owner: str, contract: Contract, packed: tuple[str
 
 def _column(contract: Contract, name: str) -> TableColumn:
     declared, wire = contract.columns[name], serving_column(contract, name, None)
-    shown = _BOUNDS if polars_type(contract, name).is_numeric() else set()
+    shown = _BOUNDS if element_type(polars_type(contract, name)).is_numeric() else set()
     shown = shown | ({"isin"} if wire.allowed is not None else set())
     distinct = contract.distinct.get(name)
     return TableColumn(

@@ -13,6 +13,7 @@ from pandera.backends.polars.register import register_polars_backends
 from platform_assets.contracts.declared import require_sound
 from platform_assets.contracts.outcomes import MARK, Degrade, Outcome
 from platform_assets.contracts.rules import RowRule, Rule, rules_of
+from platform_assets.contracts.tensor import of_elements
 
 _BOUNDS = {"greater_than_or_equal_to", "less_than_or_equal_to", "in_range", "isin"}
 
@@ -36,6 +37,8 @@ class Contract:
     for the column, else `on_breach`. Of several on one row the strictest counts: `block`, `quarantine`, degrade. Beyond
     `quarantine_limit` rows set aside, or `degrade_limit` rows with a replaced value (shares of a partition), the table blocks.
     A missing column, a wrong type or a wrong number of distinct values always blocks: there are no rows to set aside.
+
+    Of a column of type `Tensor` the checks hold for every element, and every element is a finite number.
 
     `carries` are columns whose marks rows may bring along in a column `degraded`, as those of a view do that come from a table
     with replaced values. `until` is the last day of a version that stands beside a newer one of its table.
@@ -63,6 +66,7 @@ class Contract:
         register_polars_backends()  # a schema copies the checks as they are known by now
         schema = copy.copy(self.schema.to_schema())  # the model's own is shared by every contract of it
         schema.checks = [*schema.checks, *(rule.check() for rule in self.rules)]
+        schema.columns = {name: of_elements(column) for name, column in schema.columns.items()}
         return schema
 
     @property
@@ -72,8 +76,8 @@ class Contract:
 
     @property
     def row_key(self) -> tuple[str, ...]:
-        """The columns that tell rows apart: key, event time, known time."""
-        return (*self.key, *(t for t in (self.event_time, self.known_time) if t))
+        """The columns that tell rows apart: key, event time, known time; what is known as it happens has one column for both."""
+        return tuple(dict.fromkeys((*self.key, *(t for t in (self.event_time, self.known_time) if t))))
 
     @cached_property
     def row_rules(self) -> Mapping[str, Rule]:
@@ -110,6 +114,11 @@ class Contract:
     def metadata(self, column: str) -> Mapping[str, Any]:
         """Unit, classification and description of a column, as declared."""
         return self.columns[column].metadata or {}
+
+    @property
+    def personal(self) -> tuple[str, ...]:
+        """The columns that are about a person, in the contract's order."""
+        return tuple(name for name in self.columns if self.metadata(name).get("classification") == "personal")
 
     def statistics(self, column: str) -> Mapping[str, Any]:
         """Bounds and allowed values of a column, by pandera's names: min_value, max_value, allowed_values."""

@@ -71,22 +71,23 @@ def validate(
 
 def _failures(name: str, rows: pl.DataFrame, contract: Contract, part: pl.Expr) -> pl.DataFrame:
     """The failures that pandera finds; it is not asked when the compiled pass finds every row good, if any, and their shape."""
-    compiled, numbered = one_pass(contract), rows.with_row_index(ROW)
+    compiled = one_pass(contract)
     if compiled is None or not compiled.fits(rows.schema):
-        return failures_of(name, numbered, contract)
+        return failures_of(name, rows.with_row_index(ROW), contract)
     try:
-        clean = compiled.clean(rows.lazy(), part)
-        suspects = numbered.clear() if clean else numbered.filter(compiled.broken | compiled.repeated)
+        if compiled.clean(rows.lazy(), part):
+            return SCHEMA.to_frame()
+        suspects = rows.with_row_index(ROW).filter(compiled.broken | compiled.repeated)
     except pl.exceptions.PolarsError:  # a check that its column's type does not have: pandera says which
-        suspects = numbered
+        suspects = rows.with_row_index(ROW)
     return failures_of(name, suspects, contract) if suspects.height else SCHEMA.to_frame()
 
 
 def _verdict(name: str, rows: pl.DataFrame, failures: pl.DataFrame, contract: Contract, part: pl.Expr) -> Verdict:
-    """The verdict, its good rows with their number."""
-    numbered = rows.with_row_index(ROW)
+    """The verdict, its good rows with their number unless they are all."""
     if failures.is_empty():
-        return Verdict(numbered, rows.clear().with_columns(pl.lit(None, pl.String).alias(RULE)), {})
+        return Verdict(rows, rows.clear().with_columns(pl.lit(None, pl.String).alias(RULE)), {})
+    numbered = rows.with_row_index(ROW)
     now = _at_once(failures, contract)
     _block(name, now, rows.height, contract)
     aside = now.filter(_outcome(contract) == "quarantine")[ROW].unique()

@@ -10,6 +10,7 @@ import polars as pl
 
 from formats.canonical import digest_of
 from formats.errors import DeclarationError
+from formats.task import Binary, Multiclass, Task
 from io_managers.table import table_name
 from platform_assets.calendar import Calendar
 from platform_assets.contracts.assets import column_schema, markdown_table
@@ -114,9 +115,11 @@ def _dataset_asset(  # each argument is one facet of the catalog's entry
         checked = TrainingRows(owner, dataset, rows, tables, _days(installation, owner))
         return described(
             context,
+            installation,
             {context.partition_key: part},
             {**facts, **_facts(owner, dataset, rows, start, end), "inputs": dg.MetadataValue.json(sources)},
             leakage_results(key, checked) if trains else (),
+            personal=dataset.personal,
         )
 
     tables = table_names(dataset)
@@ -191,13 +194,21 @@ def inputs(installation: Installation, owner: Owner, dataset: TrainingSet, end: 
 
 
 def _facts(owner: Owner, dataset: TrainingSet, frame: pl.DataFrame, start: datetime, end: datetime) -> dict[str, Any]:
-    balance = frame.select(pl.col(dataset.label.column).cast(pl.Float64).mean()).item()
     return {
         "from": start.isoformat(),
         "until": end.isoformat(),
-        "class balance": dg.MetadataValue.float(balance or 0.0),
+        **_balance(frame[dataset.label.column], dataset.label.task),
         "dagster/column_lineage": _lineage(owner, dataset),
     }
+
+
+def _balance(labels: pl.Series, task: Task) -> dict[str, Any]:
+    """How often which outcome came: the share of positives, the rows of each class, or the mean."""
+    if isinstance(task, Multiclass):
+        counts = labels.cast(pl.String).alias("class").value_counts(name="rows", sort=True)
+        return {"class balance": dg.MetadataValue.md(markdown_table(counts))}
+    name = "class balance" if isinstance(task, Binary) else "mean label"
+    return {name: dg.MetadataValue.float(labels.cast(pl.Float64).to_frame().mean().item() or 0.0)}
 
 
 def feature_lineage(owner: Owner, dataset: TrainingSet) -> dict[str, list[dg.TableColumnDep]]:

@@ -14,10 +14,11 @@ from formats.errors import DataError
 from platform_assets.contracts.assets import markdown_table
 from platform_assets.datasets.known_times import unasked_questions, uncomputable_rows, unknown_values
 from platform_assets.datasets.overlap import repeated_share, shared
-from platform_assets.datasets.proxies import information, separations
+from platform_assets.datasets.proxies import information, separations, weighed
 from platform_assets.datasets.spec import TrainingSet
 from platform_assets.features.spec import FeatureView, RawTable, Tables
 from platform_assets.ownership import Owner
+from platform_assets.tensors import element_names, unrolled
 
 CHECKS: Final = {
     "known_times": "Every value was known when the question was asked, computed again from what was known by then.",
@@ -82,16 +83,18 @@ def known_times(rows: TrainingRows) -> Verdict:
 
 
 def proxies(rows: TrainingRows) -> Verdict:
-    """Each input alone, learnt from the last fold's training part and asked of its validation part."""
+    """Each input alone, of a tensor each element, learnt from the last fold's training part and asked of its validation part."""
     dataset, label, bounds = rows.dataset, rows.dataset.label.column, rows.dataset.leakage
-    training, validation = dataset.split.divide(rows.frame, dataset.roles)[-1]
+    wide = unrolled(rows.frame, dataset.shapes)
+    inputs = [name for column in dataset.inputs for name in element_names(column, dataset.shapes.get(column, ()))]
+    training, validation = dataset.split.divide(wide, dataset.roles)[-1]
     if validation[label].n_unique() < 2:
         return Verdict([f"all {validation.height} rows that validate have one answer: nothing can be ranked"], "")
     if _is_binary(rows.frame[label]):
-        found = pl.DataFrame(list(separations(validation, training, dataset.inputs, label)))
+        found = pl.DataFrame(list(weighed(separations(validation, training, inputs, label), dataset.shapes)))
         measure, bound = "auc", bounds.maximum_auc
     else:
-        told = {name: information(validation, training, name, label) for name in dataset.inputs}
+        told = {name: information(validation, training, name, label) for name in inputs}
         found = pl.DataFrame({"column": list(told), "information": list(told.values())})
         measure, bound = "information", bounds.maximum_information
     if found.is_empty():

@@ -4,7 +4,7 @@ Of two answers, by how well the column ranks them (AUC, in either direction): by
 Of more, by the share of the answer's entropy that the column's value tells.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -19,6 +19,10 @@ BINS: Final = 10
 _ABSENT: Final = -1
 # As many examples as this are believed to have had the overall shares before a value was seen.
 _PRIOR: Final = 1.0
+
+
+# An element of a tensor is a part of a picture, and may say so much more: the middle of a 0 is empty, and of no other digit.
+_PART: Final = 5.0
 
 
 class Separation(NamedTuple):
@@ -42,6 +46,17 @@ def separations(
         ):
             if auc is not None:
                 yield Separation(column, by, auc)
+
+
+def weighed(found: Iterable[Separation], tensors: Collection[str]) -> Iterator[Separation]:
+    """What was `found`, as it counts: an element of one of `tensors` may come five times closer to an AUC of 1 than a column."""
+    for one in found:
+        name, element, _ = one.column.partition("[")
+        if element and name in tensors:
+            counts = max(0.5, 1 - _PART * (1 - one.auc))
+            yield one._replace(auc=counts, by=f"{one.by}, an AUC of {one.auc:.4f} as a part of {name}")
+        else:
+            yield one
 
 
 def information(judged: pl.DataFrame, reference: pl.DataFrame, column: str, label: str) -> float:

@@ -7,7 +7,7 @@ gives higher probabilities for the rarer class than there are: the gate `calibra
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 import polars as pl
 
@@ -20,7 +20,9 @@ WEIGHT: Final = "__weight"
 
 
 class Sampling(ABC):
-    """One step of what is done to the training part."""
+    """One step of what is done to the training part; `by_class` if it goes by the label's classes."""
+
+    by_class: ClassVar[bool] = False
 
     @abstractmethod
     def apply(self, frame: pl.DataFrame, roles: Roles) -> pl.DataFrame:
@@ -30,6 +32,8 @@ class Sampling(ABC):
 @dataclass(frozen=True)
 class Undersample(Sampling):
     """Of each class at most `ratio` times the rows of the rarest stay, drawn by lot."""
+
+    by_class: ClassVar[bool] = True
 
     ratio: float = 1.0
     seed: int = 0
@@ -47,6 +51,8 @@ class Undersample(Sampling):
 @dataclass(frozen=True)
 class Oversample(Sampling):
     """Rows of each class are repeated until there are `ratio` times those of the most frequent: the rest drawn by lot."""
+
+    by_class: ClassVar[bool] = True
 
     ratio: float = 1.0
     seed: int = 0
@@ -71,6 +77,8 @@ class Oversample(Sampling):
 @dataclass(frozen=True)
 class ClassWeights(Sampling):
     """Every row stays and counts as much in the loss as its class is rare: the classes weigh the same, the mean weight is 1."""
+
+    by_class: ClassVar[bool] = True
 
     def apply(self, frame: pl.DataFrame, roles: Roles) -> pl.DataFrame:
         """The rows with their weight, which multiplies the one that they had."""

@@ -1,21 +1,24 @@
 """What a team declares about a dataset: which questions were asked when, what was known then, what came of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
 import polars as pl
+from msgspec import UNSET
 
 from formats.contract import Column, ServingContract
 from formats.errors import DeclarationError
-from platform_assets.contracts.projections import serving_column
+from formats.task import Binary, Regression, output_of
+from platform_assets.contracts.projections import polars_type, serving_column
 from platform_assets.contracts.spec import Contract
 from platform_assets.datasets.cleaning import Cleaning
 from platform_assets.datasets.sampling import Sampling
 from platform_assets.datasets.splits import Roles, Split, TimeSplit
 from platform_assets.features.labels import LabelView
 from platform_assets.features.spec import FeatureView, RawTable, Tables
+from platform_assets.tensors import Shape, shape_of
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,11 @@ class TrainingSet:
                 f"the columns {repeated} occur more than once in the training set",
                 "rename them in the view that is younger",
             )
+        self._check_task()
         self._check_columns("the spine's contract", self.spine.contract, "the request", self.spine.request)
         self._check_columns("the spine's contract", self.spine.contract, "the label's key", self.label.keys)
+        self._refuse_names()
+        self._refuse_lists()
         held = {*names}
         named = {
             "the split": (*self.split.by, *self.split.strata),
@@ -106,6 +112,46 @@ class TrainingSet:
         for view in self.views:
             self._check_columns(
                 "the spine's contract", self.spine.contract, f"view {view.name}'s key", view.entity.keys
+            )
+
+    def _check_task(self) -> None:
+        if not isinstance(self.label.task, Regression):
+            return
+        steps: tuple[Split | Sampling, ...] = (self.split, *self.sampling)
+        for step in steps:
+            if step.by_class:
+                raise DeclarationError(
+                    "declaration-invalid",
+                    f"{type(step).__name__} goes by the label's classes, and {self.label.column} is a number",
+                    "name strata, split and sample otherwise, or declare the classes (Multiclass)",
+                )
+
+    def _refuse_names(self) -> None:
+        """A model knows each text that it was trained on, and a bundle never changes: what is personal would stay in it."""
+        contracts = [(self.spine.contract, self.spine.request), *((v.contract, v.features) for v in self.views)]
+        texts = [
+            name
+            for contract, columns in contracts
+            for name in columns
+            if name in contract.personal and serving_column(contract, name, None).type == "text"
+        ]
+        if texts:
+            raise DeclarationError(
+                "declaration-invalid",
+                f"the model would be given {', '.join(texts)}, which is personal and a text: its values would be in every bundle",
+                "leave it out, or give a number or a group that is made of it",
+            )
+
+    def _refuse_lists(self) -> None:
+        """A request brings tensors of a declared shape; what a view looks up is packed online, number by number."""
+        requested = {name: polars_type(self.spine.contract, name) for name in self.spine.request}
+        shapeless = [name for name, dtype in requested.items() if dtype.is_nested() and not shape_of(dtype)]
+        looked_up = [f for view in self.views for f in view.features if polars_type(view.contract, f).is_nested()]
+        if shapeless or looked_up:
+            raise DeclarationError(
+                "declaration-invalid",
+                f"the model would be given {', '.join(shapeless + looked_up)}: a list without a shape, or one that a view looks up",
+                "declare a Tensor with its shape, among the columns that a request brings",
             )
 
     @staticmethod
@@ -129,6 +175,25 @@ class TrainingSet:
         return (*self.spine.request, *(name for view in self.views for name in view.features))
 
     @property
+    def awaited(self) -> tuple[str, ...]:
+        """Whose days must be in before questions of a day are answered: the views', or the daily tables' if there are none."""
+        tables = [*self.spine.tables, self.label.table]
+        return tuple(view.name for view in self.views) or tuple(table.name for table in tables if table.daily)
+
+    @cached_property
+    def shapes(self) -> Mapping[str, Shape]:
+        """The shape of each input that is a tensor."""
+        return {
+            name: shape for name in self.spine.request if (shape := shape_of(polars_type(self.spine.contract, name)))
+        }
+
+    @property
+    def personal(self) -> tuple[str, ...]:
+        """The columns of a row that are about a person."""
+        contracts = (self.spine.contract, *(view.contract for view in self.views), self.label.table.contract)
+        return tuple(dict.fromkeys(name for contract in contracts for name in contract.personal))
+
+    @property
     def roles(self) -> Roles:
         """What splits, samples and checks must know of the columns."""
         return Roles(self.key, self.spine.prediction_time, self.label.column)
@@ -138,7 +203,14 @@ class TrainingSet:
         request = [serving_column(self.spine.contract, name, None) for name in self.spine.request]
         looked_up = [_view_column(team, view, name) for view in self.views for name in view.features]
         views = tuple(view.served(team) for view in self.views)
-        return ServingContract(model=f"{team}/{model}", columns=(*request, *looked_up), views=views)
+        task = self.label.task
+        return ServingContract(
+            model=f"{team}/{model}",
+            columns=(*request, *looked_up),
+            views=views,
+            output=output_of(task),
+            other_task=UNSET if isinstance(task, Binary) else task,
+        )
 
 
 def _view_column(team: str, view: FeatureView, name: str) -> Column:

@@ -43,6 +43,11 @@ class Split(ABC):
     by: tuple[str, ...] = ()
     strata: tuple[str, ...] = ()
 
+    @property
+    def by_class(self) -> bool:
+        """Whether it goes by the label's classes."""
+        return False
+
     def divide(self, frame: pl.DataFrame, roles: Roles) -> list[Fold]:
         """The parts of `frame`. Raises DataError if one of them has no row."""
         found = [
@@ -102,6 +107,11 @@ class StratifiedSplit(Split):
 
     def __post_init__(self) -> None:
         _require_share(self, self.share)
+
+    @property
+    def by_class(self) -> bool:
+        """If no strata are named."""
+        return not self.strata
 
     def parts(self, frame: pl.DataFrame, roles: Roles) -> Iterator[pl.Series]:
         """One fold."""

@@ -1,44 +1,36 @@
 """The model asset: a training set in, a bundle out; what was trained before with the same fingerprint is not trained again."""
 
-import dataclasses
 import json
-import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import dagster as dg
 import msgspec
-import numpy as np
 import polars as pl
 
 from formats.bundle import manifest_of
-from formats.canonical import Json, canonical_json, digest_of
+from formats.canonical import digest_of
 from formats.contract import ServingContract
 from formats.errors import IntegrityError
+from platform_assets.answers import unit_of_answers
 from platform_assets.contracts.assets import markdown_table
-from platform_assets.datasets.parts import examples
-from platform_assets.datasets.sampling import Augment
 from platform_assets.materialized import Materialized
-from platform_assets.monitoring.profiles import profile_of
 from platform_assets.ownership import FRESHNESS, Owner
 from platform_assets.promotion.candidate import Fingerprint
 from platform_assets.promotion.case import open_model
 from platform_assets.team import Model
-from platform_assets.training.fingerprint import take_fingerprint
-from platform_assets.training.folds import train_folds
-from platform_assets.training.plain import plain
+from platform_assets.training.build import Built, Material, build, learned_contract
+from platform_assets.training.declared import fingerprint_of, trainer_config
+from platform_assets.training.kept_code import TakenCode, take_code
+from platform_assets.training.overrides import TrainingConfig, training_form, with_changes
+from platform_assets.training.parity import parity
+from platform_assets.training.progress import Progress
 from platform_assets.training.record import TrainingRecord
-from platform_assets.training.spec import TrainedModel, vocabulary
 from resources.experiment_run import ExperimentRun, Parameter
 from resources.experiment_tracking import ExperimentTracking
 from resources.installation import Installation
 from resources.table_ref import TableRef
-
-_PARITY_ROWS = 4096
-
-
-class TrainingConfig(dg.Config):
-    """`force` trains again although a verified bundle with the same fingerprint exists."""
-
-    force: bool = False
 
 
 def model_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
@@ -53,25 +45,30 @@ def model_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
         training_set: pl.LazyFrame,
     ) -> Materialized:
         ref = installation.lake.ref(f"{model.path(owner.team)}/training_set", context.partition_key)
-        fingerprint = fingerprint_of(model)
+        trainer, changed = with_changes(model.trainer, config)
+        changed_model = replace(model, trainer=trainer)
+        fingerprint = fingerprint_of(owner.team, changed_model)
         name = _name(fingerprint, ref)
         known = None if config.force else _known(installation, name)
         if known is not None:
             return _result(context, installation, known, fingerprint, hit=True)
         frame = training_set.collect()
         contract = learned_contract(model.training_set.contract(owner.team, model.name), frame)
-        with tracking.run(context, model.path(owner.team), _parameters(model, fingerprint), {}) as run:
-            digest = _train(model, contract, frame, installation, fingerprint, run)
-        installation.bundles.point(name, digest)
-        return _result(context, installation, digest, fingerprint, hit=False)
+        asked = _Asked(owner, changed_model, take_code(owner.team, changed_model), changed)
+        with tracking.run(context, model.path(owner.team), _parameters(asked), {}) as run:
+            digest = _train(asked, contract, frame, installation, _Told(run, context.log.info))
+        installation.bundles.point(_name(asked.code.fingerprint, ref), digest)
+        return _result(context, installation, digest, asked.code.fingerprint, hit=False)
 
+    # Dagster reads the form of a run from the annotation, and each trainer has its own.
+    train.__annotations__["config"] = training_form(model.trainer)
     return dg.asset(
         key=key,
         ins={"training_set": dg.AssetIn(dg.AssetKey([owner.team, model.name, "training_set"]))},
         description=f"{model.description}\n\nOne bundle a training cutoff: graph, contract, profile, example.",
         group_name=model.name,
         owners=[owner.contact],
-        kinds={"torch", "onnx"},
+        kinds={model.trainer.kind, "onnx"},
         partitions_def=owner.calendar.monthly,
         freshness_policy=FRESHNESS,
         io_manager_key="bundles",
@@ -80,88 +77,55 @@ def model_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
     )(train)
 
 
-def fingerprint_of(model: Model) -> Fingerprint:
-    """The fingerprint of training `model` with the code and lock as they are now."""
-    trainer = model.trainer
-    return take_fingerprint(code_modules(model), trainer_config(model), trainer.seed, trainer.threads)
+class _Told(NamedTuple):
+    """Who is told how a training goes."""
+
+    run: ExperimentRun
+    log: Callable[[str], None]
 
 
-def trainer_config(model: Model) -> dict[str, object]:
-    """What the trainer was declared with, and which parts it gets, as plain values."""
-    declared = {field.name: plain(getattr(model.trainer, field.name)) for field in dataclasses.fields(model.trainer)}
-    return {**declared, "split": plain(model.training_set.split), "sampling": plain(model.training_set.sampling)}
+class _Asked(NamedTuple):
+    """The training of one run: `model` has the settings that were `changed` for it."""
 
-
-def code_modules(model: Model) -> list[str]:
-    """Where the code that decides a bundle starts: the team's functions and the platform's training."""
-    dataset = model.training_set
-    hooks = [step.make for step in dataset.sampling if isinstance(step, Augment)]
-    functions = [model.trainer.build, dataset.spine.compute, *(view.compute for view in dataset.views), *hooks]
-    ours = ["platform_assets.training.folds", "platform_assets.training.torch_trainer"]
-    return [*(function.__module__ for function in functions), *ours, "platform_assets.datasets.build"]
-
-
-def learned_contract(contract: ServingContract, frame: pl.DataFrame) -> ServingContract:
-    """The contract with the values that the model saw, for text columns whose contract does not list them."""
-    seen = vocabulary(frame, [column.name for column in contract.categorical])
-    columns = tuple(
-        msgspec.structs.replace(column, allowed=seen[column.name])
-        if column.name in seen and not column.allowed
-        else column
-        for column in contract.columns
-    )
-    return msgspec.structs.replace(contract, columns=columns)
+    owner: Owner
+    model: Model
+    code: TakenCode
+    changed: dict[str, Any]
 
 
 def _train(
-    model: Model,
-    contract: ServingContract,
-    frame: pl.DataFrame,
-    installation: Installation,
-    fingerprint: Fingerprint,
-    run: ExperimentRun,
+    asked: _Asked, contract: ServingContract, frame: pl.DataFrame, installation: Installation, told: _Told
 ) -> str:
-    ordered = frame.sort(model.training_set.spine.prediction_time, maintain_order=True)
-    folds = examples(model.training_set, frame)
-    label = model.training_set.label.column
-    trained, measures = train_folds(
-        model.trainer, contract, label, folds, lambda epoch, found: run.metrics(found, step=epoch)
-    )
-    payload = _payload(contract, trained, ordered)
-    digest = installation.bundles.put(payload)
-    sample = ordered.sample(min(_PARITY_ROWS, ordered.height), seed=0)
-    served = open_model(installation.bundles, digest).predict(sample)
-    difference = np.abs(served - trained.predict(sample.select(c.name for c in contract.columns)).astype(np.float64))
+    """Train, store, measure and record; the digest of the bundle."""
+    material = Material.of(asked.model.training_set, frame)
+    trained = (built := _built(asked.model, contract, material, told)).trained
+    digest = installation.bundles.put(built.payload)
+    unit = unit_of_answers(material.rows[asked.model.training_set.label.column], contract.task)
+    served = open_model(installation.bundles, digest).predict
+    compared = parity(contract, material.rows, served, trained.predict, unit)
     record = TrainingRecord(
-        fingerprint=fingerprint,
-        config=trainer_config(model),
-        rows=ordered.height,
-        parity_max_difference=float(difference.max()),
-        parity_rows=sample.height,
+        fingerprint=asked.code.fingerprint,
+        config=trainer_config(asked.owner.team, asked.model),
+        changed=asked.changed,
+        rows=material.rows.height,
+        parity_max_difference=compared.largest,
+        parity_rows=compared.rows,
         curves={name: tuple(map(float, values)) for name, values in trained.curves.items()},
         inputs=trained.inputs,
-        folds=tuple({name: float(value) for name, value in fold.items()} for fold in measures),
-        mlflow_run=run.id,
+        folds=tuple({name: float(value) for name, value in fold.items()} for fold in built.measures),
+        mlflow_run=told.run.id,
+        uncommitted=asked.code.keep(installation.bundles, digest),
     )
     installation.bundles.attest(digest, "training", msgspec.json.encode(record))
     return digest
 
 
-def _payload(contract: ServingContract, trained: TrainedModel, frame: pl.DataFrame) -> dict[str, bytes]:
-    row = frame.select(column.name for column in contract.columns).head(1)
-    request = {name: _plain(value) for name, value in row.row(0, named=True).items()}
-    answer = float(trained.predict(row)[0])
-    names = [column.name for column in contract.columns]
-    return {
-        "model.onnx": trained.onnx,
-        "contract.json": canonical_json(msgspec.to_builtins(contract)),
-        "profile.json": canonical_json(msgspec.to_builtins(profile_of(frame, names))),
-        "example.json": canonical_json({"request": request, "answer": answer}),
-    }
-
-
-def _plain(value: Json) -> Json:
-    return None if isinstance(value, float) and math.isnan(value) else value
+def _built(model: Model, contract: ServingContract, material: Material, told: _Told) -> Built:
+    progress = Progress(model.trainer.steps, material.folds[-1].training.height, told.log, told.run.history)
+    try:
+        return build(model, contract, material, progress)
+    finally:
+        progress.flush()
 
 
 def _known(installation: Installation, name: str) -> str | None:
@@ -178,11 +142,13 @@ def _name(fingerprint: Fingerprint, data: TableRef) -> str:
     return f"trainings/{digest_of([fingerprint.digest, data.digest]).removeprefix('sha256:')}"
 
 
-def _parameters(model: Model, fingerprint: Fingerprint) -> dict[str, Parameter]:
+def _parameters(asked: _Asked) -> dict[str, Parameter]:
     config = {
-        name: value if isinstance(value, Parameter) else str(value) for name, value in trainer_config(model).items()
+        name: value if isinstance(value, Parameter) else str(value)
+        for name, value in trainer_config(asked.owner.team, asked.model).items()
     }
-    return {**config, "fingerprint": fingerprint.digest, "commit": fingerprint.commit}
+    told = {"fingerprint": asked.code.fingerprint.digest, "commit": asked.code.fingerprint.commit}
+    return {**config, "changed_for_this_run": ", ".join(sorted(asked.changed)) or "nothing", **told}
 
 
 def _result(
@@ -208,10 +174,11 @@ def _result(
             "cache hit": hit,
             "fingerprint": dg.MetadataValue.json(json.loads(msgspec.json.encode(fingerprint))),
             "rows": record.rows,
-            "largest difference between ONNX and torch": record.parity_max_difference,
+            "changed for this run": dg.MetadataValue.json(record.changed),
+            "largest difference between ONNX and the framework": record.parity_max_difference,
             "loss curves": dg.MetadataValue.md(curves_plot(record.curves)),
             "folds": dg.MetadataValue.md(markdown_table(pl.DataFrame(list(record.folds)).with_row_index("fold", 1))),
-            "numbers that reach the network": ", ".join(record.inputs) or "as they come",
+            "numbers that reach the model": ", ".join(record.inputs) or "as they come",
             "mlflow run": record.mlflow_run or "none",
         },
     )

@@ -31,7 +31,7 @@ def import_closure(modules: Iterable[str]) -> dict[str, Path]:
         if name in found or path is None:
             continue
         found[name] = path
-        waiting.extend(_imports(path))
+        waiting.extend(_imports(name, path))
         waiting.extend(_parents(name))
     return dict(sorted(found.items()))
 
@@ -64,13 +64,23 @@ def _parents(name: str) -> Iterator[str]:
     return (".".join(parts[:length]) for length in range(1, len(parts)))
 
 
-def _imports(path: Path) -> Iterator[str]:
+def _imports(name: str, path: Path) -> Iterator[str]:
     for node in _walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module is not None:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = _absolute(node, name, path)
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def _absolute(node: ast.ImportFrom, name: str, path: Path) -> str:
+    """The module that is imported from, also where it is named from the importing module `name` on: `from . import x`."""
+    if not node.level:
+        return node.module or ""
+    parts = name.split(".")
+    above = node.level - (path.name == "__init__.py")
+    return ".".join([*parts[: len(parts) - above], *([node.module] if node.module else [])])
 
 
 def _walk(node: ast.AST) -> Iterator[ast.AST]:

@@ -5,16 +5,17 @@ Equal fingerprints and equal data mean equal bundles on the same hardware class 
 
 import os
 import platform
-import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from formats.canonical import digest_of, sha256_file
+from platform_assets.git import COMMIT, git
 from platform_assets.promotion.candidate import Fingerprint
 from platform_assets.training.code_closure import REPOSITORY, closure_digest
 
-_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_VECTORS = ("avx512f", "avx2", "asimd")
+_UNUSED = {"default": frozenset(_VECTORS), "avx2": frozenset({"avx512f"})}
 
 
 def take_fingerprint(modules: Iterable[str], config: Mapping[str, object], seed: int, threads: int) -> Fingerprint:
@@ -35,9 +36,12 @@ def take_fingerprint(modules: Iterable[str], config: Mapping[str, object], seed:
 
 
 def hardware_class() -> str:
-    """What floating-point results depend on: the machine's architecture and the widest vector unit in use."""
-    flags = _cpu_flags()
-    vector = next((name for name in ("avx512f", "avx2", "asimd") if name in flags), "scalar")
+    """What floating-point results depend on: the machine's architecture and the widest vector unit in use.
+
+    torch uses no wider one than ATEN_CPU_CAPABILITY names, where that is set.
+    """
+    flags = _cpu_flags() - _UNUSED.get(os.environ.get("ATEN_CPU_CAPABILITY", ""), frozenset())
+    vector = next((name for name in _VECTORS if name in flags), "scalar")
     return f"{platform.machine()}-{vector}"
 
 
@@ -53,7 +57,7 @@ def git_state() -> tuple[str | None, bool | None]:
 def changes_between(before: str, after: str) -> str | None:
     """`git diff --stat` from one commit to another; None unless both are commits that the repository has."""
     # The names come from outside: git would take one that begins with a dash for an option, and one of them writes files.
-    if not (_COMMIT.fullmatch(before) and _COMMIT.fullmatch(after)):
+    if not (COMMIT.fullmatch(before) and COMMIT.fullmatch(after)):
         return None
     try:
         for commit in (before, after):
@@ -76,11 +80,7 @@ def authors(*, dirty: bool) -> tuple[str, ...]:
 
 
 def _git(*arguments: str) -> str:
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
-    done = subprocess.run(
-        ["git", "-C", str(REPOSITORY), *arguments], capture_output=True, text=True, check=True, env=environment
-    )
-    return done.stdout.strip()
+    return git(REPOSITORY, *arguments).decode().strip()
 
 
 def _cpu_flags() -> frozenset[str]:

@@ -8,7 +8,8 @@ import polars as pl
 from formats.contract import ServingContract
 from platform_assets.datasets.parts import Examples
 from platform_assets.datasets.sampling import WEIGHT
-from platform_assets.training.spec import Epoch, TorchTrainer, TrainedModel, TrainingData
+from platform_assets.training.spec import Epoch, TrainedModel, TrainingData
+from platform_assets.training.trainer import Trainer
 
 
 class FoldedModel(NamedTuple):
@@ -19,7 +20,7 @@ class FoldedModel(NamedTuple):
 
 
 def train_folds(
-    trainer: TorchTrainer,
+    trainer: Trainer,
     contract: ServingContract,
     label: str,
     folds: Sequence[Examples],
@@ -38,4 +39,4 @@ def training_data(contract: ServingContract, label: str, frame: pl.DataFrame) ->
     numeric = [column.name for column in contract.numeric]
     categorical = {column.name: column.allowed or () for column in contract.categorical}
     weight = WEIGHT if WEIGHT in frame.columns else None
-    return TrainingData.of(frame, label, numeric, categorical, weight)
+    return TrainingData.of(frame, label, numeric, categorical, weight, contract.task, contract.shapes)

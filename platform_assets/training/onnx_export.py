@@ -1,7 +1,7 @@
 """A torch module as one ONNX graph that takes raw features: preprocessing inside, no trace of where it was exported.
 
-The graph has the inputs `numeric` float32 [N, F] (NaN: missing) and `categorical` text [N, C], and the output
-`probability` float32 [N]. A value that is not in its column's vocabulary has index 0.
+The graph has the inputs `numeric` float32 [N, F] (NaN: missing) and `categorical` text [N, C], and the task's output:
+`probability` or `value` float32 [N], or `probabilities` [N, K]. A value that is not in its column's vocabulary has index 0.
 """
 
 import logging
@@ -11,46 +11,55 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from formats.errors import DeclarationError
+from formats.task import BINARY, Task, output_of
+from platform_assets.training.objectives import objective_of
 
 if TYPE_CHECKING:
     import onnx
     import torch
 
 OPSET: Final = 20
+IR: Final = 10
 ML_DOMAIN: Final = "ai.onnx.ml"
 ML_OPSET: Final = 3
 NUMERIC: Final = "numeric"
 CATEGORICAL: Final = "categorical"
-PROBABILITY: Final = "probability"
 INDICES: Final = "category_indices"
 
 
-def export_onnx(module: "torch.nn.Module", numeric: int, vocabularies: Sequence[Sequence[str]]) -> bytes:
-    """Export `module` (numeric [N, `numeric`], indices [N, C] -> logits [N]) with its vocabularies, one a column.
+def export_onnx(
+    module: "torch.nn.Module", numeric: int, vocabularies: Sequence[Sequence[str]], task: Task = BINARY
+) -> bytes:
+    """Export `module` (numeric [N, `numeric`], indices [N, C] -> logits [N] or [N, K], or values [N]).
 
-    Equal weights give equal bytes: names of files, lines and modules are taken out.
+    `vocabularies` are those of the text columns, one a column. Equal weights give equal bytes: names of files, lines
+    and modules are taken out.
     """
-    if numeric == 0:
-        raise DeclarationError("declaration-invalid", "a model needs at least one numeric feature", "declare one")
-    model = _trace(module, numeric, len(vocabularies))
+    return finished(trace(_answering(module, task), numeric, len(vocabularies), output_of(task)), vocabularies)
+
+
+def finished(model: "onnx.ModelProto", vocabularies: Sequence[Sequence[str]]) -> bytes:
+    """The bytes of a traced graph that takes texts instead of indices, and says nothing of where it was made."""
     _take_texts(model.graph, vocabularies)
     model.opset_import.append(_ml_opset())
     _strip(model)
     return _checked(model)
 
 
-def _trace(module: "torch.nn.Module", numeric: int, categorical: int) -> "onnx.ModelProto":
+def trace(module: "torch.nn.Module", numeric: int, categorical: int, output: str) -> "onnx.ModelProto":
+    """The graph of `module`, from `numeric` float32 [N, F] and `category_indices` int64 [N, C] to `output`."""
     import torch
 
+    _require_numbers(numeric)
     inputs = (torch.zeros(3, numeric), torch.zeros(3, categorical, dtype=torch.int64))
     rows = torch.export.Dim("rows")
     with _quiet():
         program = torch.onnx.export(
-            _probability(module).eval(),
+            module.eval(),
             inputs,
             dynamo=True,
             input_names=[NUMERIC, INDICES],
-            output_names=[PROBABILITY],
+            output_names=[output],
             dynamic_shapes=({0: rows}, {0: rows}),
             opset_version=OPSET,
             verbose=False,
@@ -61,6 +70,23 @@ def _trace(module: "torch.nn.Module", numeric: int, categorical: int) -> "onnx.M
         )
     model: onnx.ModelProto = program.model_proto
     return model
+
+
+def untraced(numeric: int, categorical: int) -> "onnx.ModelProto":
+    """A graph with the inputs of a traced one that does nothing yet."""
+    from onnx import TensorProto, helper
+
+    _require_numbers(numeric)
+    kinds = ((NUMERIC, TensorProto.FLOAT, numeric), (INDICES, TensorProto.INT64, categorical))
+    inputs = [helper.make_tensor_value_info(name, kind, ["rows", width]) for name, kind, width in kinds]
+    graph = helper.make_graph([], "model", inputs, [])
+    model: onnx.ModelProto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
+    return model
+
+
+def _require_numbers(numeric: int) -> None:
+    if numeric == 0:
+        raise DeclarationError("declaration-invalid", "a model needs at least one numeric feature", "declare one")
 
 
 @contextmanager
@@ -79,18 +105,20 @@ def _quiet() -> Iterator[None]:
         remarks.setLevel(level)
 
 
-def _probability(module: "torch.nn.Module") -> "torch.nn.Module":
+def _answering(module: "torch.nn.Module", task: Task) -> "torch.nn.Module":
     import torch
 
-    class Probability(torch.nn.Module):
+    answer = objective_of(task).answer
+
+    class Answering(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.logits = module
 
         def forward(self, numeric: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
-            return torch.sigmoid(self.logits(numeric, indices))
+            return answer(self.logits(numeric, indices))
 
-    return Probability()
+    return Answering()
 
 
 def _take_texts(graph: "onnx.GraphProto", vocabularies: Sequence[Sequence[str]]) -> None:

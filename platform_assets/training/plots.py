@@ -60,20 +60,31 @@ def roc_sketch(label: Floats, scores: Mapping[str, Floats]) -> str:
 
 
 def reliability_sketch(table: pl.DataFrame) -> str:
-    """Predicted against observed rate, as small."""
-    return _sketch([(table["predicted"].to_numpy(), table["observed"].to_numpy())])
+    """Predicted against observed, as small; values are moved into 0..1."""
+    low, high = _ends(table)
+    predicted, observed = ((table[name].to_numpy() - low) / ((high - low) or 1.0) for name in ("predicted", "observed"))
+    return _sketch([(predicted, observed)])
 
 
 def reliability_plot(table: pl.DataFrame) -> str:
-    """Predicted against observed rate, from the reliability table (columns `predicted`, `observed`)."""
+    """Predicted against observed rate or value, from the reliability table (columns `predicted`, `observed`)."""
 
     def draw(axes: "Axes") -> None:
         axes.plot(table["predicted"], table["observed"], marker="o")
-        axes.plot([0, 1], [0, 1], linestyle=":", color="grey")
-        axes.set_xlabel("predicted probability")
-        axes.set_ylabel("observed rate")
+        ends = _ends(table)
+        axes.plot(ends, ends, linestyle=":", color="grey")
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("observed")
 
     return _picture(draw)
+
+
+def _ends(table: pl.DataFrame) -> tuple[float, float]:
+    """The least and the greatest that is drawn: 0 and 1 of probabilities."""
+    found = np.concatenate([table["predicted"].to_numpy(), table["observed"].to_numpy()])
+    if not len(found) or (found.min() >= 0 and found.max() <= 1):
+        return 0.0, 1.0
+    return float(found.min()), float(found.max())
 
 
 def _thinned(x: Floats, y: Floats) -> tuple[Floats, Floats]:

@@ -2,12 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from math import prod
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from formats.task import BINARY, Task, width_of
+from platform_assets.answers import encoded
+from platform_assets.tensors import Shape, block, element_names
+from platform_assets.training.trainer import Trainer
 from platform_assets.training.transforms import Transform
 
 if TYPE_CHECKING:
@@ -19,11 +24,12 @@ Epoch = Callable[[int, Mapping[str, float]], None]
 
 @dataclass(frozen=True)
 class TrainingData:
-    """N examples: `features` (N rows), and `label` (N values, 0 or 1) in the same order.
+    """N examples: `features` (N rows), and `label` (N values) in the same order: 0 or 1, the class's place, or the number.
 
-    `numeric` names the F columns of the model's input `numeric`, `categorical` the C columns of its input `categorical`
-    with the values that each may take; any other value, and null, is unknown. `weight` (N values) is how much each counts in the
-    loss, 1 where there is none.
+    `numeric` names the columns of the model's input `numeric`, `categorical` the C columns of its input `categorical`
+    with the values that each may take; any other value, and null, is unknown. `shapes` has the shape of each column of `numeric`
+    that holds tensors, whose elements are numbers of the input in row-major order. `weight` (N values) is how much each counts in
+    the loss, 1 where there is none. `task` is what is to be answered.
     """
 
     features: pl.DataFrame
@@ -31,6 +37,8 @@ class TrainingData:
     numeric: tuple[str, ...]
     categorical: Mapping[str, tuple[str, ...]]
     weight: Floats | None = None
+    task: Task = BINARY
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -40,14 +48,21 @@ class TrainingData:
         numeric: Sequence[str],
         categorical: Mapping[str, Sequence[str]],
         weight: str | None = None,
+        task: Task = BINARY,
+        shapes: Mapping[str, Shape] | None = None,
     ) -> "TrainingData":
-        """Take the columns out of `frame`, in the model's order; `weight` is the column of weights, if there is one."""
+        """Take the columns out of `frame`, in the model's order; `weight` is the column of weights, if there is one.
+
+        Raises DataError if a label is none of the task's.
+        """
         return cls(
             features=frame.select(*numeric, *categorical),
-            label=frame[label].cast(pl.Float32).to_numpy(writable=True),
+            label=encoded(frame[label], task).astype(np.float32),
             numeric=tuple(numeric),
             categorical={name: tuple(values) for name, values in categorical.items()},
             weight=None if weight is None else frame[weight].cast(pl.Float32).to_numpy(writable=True),
+            task=task,
+            shapes=shapes or {},
         )
 
     def followed_by(self, later: "TrainingData") -> "TrainingData":
@@ -63,6 +78,21 @@ class TrainingData:
         return np.ones(len(self.label), np.float32) if self.weight is None else self.weight
 
     @property
+    def width(self) -> int:
+        """How many numbers the input `numeric` has for an example, F."""
+        return sum(prod(self.shapes.get(name, ())) for name in self.numeric)
+
+    @property
+    def numbers_by_name(self) -> tuple[str, ...]:
+        """What each of the F numbers is called: a column's name, with the place of an element of a tensor."""
+        return tuple(element for name in self.numeric for element in element_names(name, self.shapes.get(name, ())))
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers a module gives for an example: one a class, else one."""
+        return width_of(self.task) or 1
+
+    @property
     def sizes(self) -> tuple[int, ...]:
         """How many indices each categorical column has, unknown (0) included."""
         return tuple(len(values) + 1 for values in self.categorical.values())
@@ -71,7 +101,10 @@ class TrainingData:
         """Return the input `numeric`, float32 [N, F] with NaN for missing, of `frame` or of the examples."""
         source = self.features if frame is None else frame
         # numpy gets null as NaN; filling it before would be a query of polars for each column of each row that a gate asks about.
-        columns = [source[name].cast(pl.Float32).to_numpy() for name in self.numeric]
+        columns = [
+            block(source[name], self.shapes[name]) if name in self.shapes else source[name].cast(pl.Float32).to_numpy()
+            for name in self.numeric
+        ]
         return _matrix(columns, source.height, np.dtype(np.float32))
 
     def texts(self, frame: pl.DataFrame | None = None) -> NDArray[np.object_]:
@@ -92,8 +125,8 @@ class TrainingData:
 class TrainedModel:
     """A trained model: the graph that is served, and the framework's own prediction to hold it against.
 
-    `predict` takes a frame with the feature columns and gives float32 [N]. `curves` has one value an epoch,
-    and `best` those of the epoch that was kept. `inputs` are the names of the numbers that reach the network.
+    `predict` takes a frame with the feature columns and gives float32 [N], of several classes [N, K]. `curves` has one value an
+    epoch, and `best` those of the epoch that was kept. `inputs` are the names of the numbers that reach the model.
     """
 
     onnx: bytes
@@ -105,18 +138,22 @@ class TrainedModel:
 
 
 @dataclass(frozen=True)
-class TorchTrainer:
-    """How a torch model is trained: AdamW on log loss, the learning rate rising and falling once over `epochs`.
+class TorchTrainer(Trainer):
+    """How a torch model is trained: AdamW on the task's loss, the learning rate rising and falling once over `epochs`.
+
+    The loss is the log loss of two outcomes or of several classes, and the squared error of numbers.
 
     `build` makes the untrained module from the training part, on which it may fit its buffers (scales, bin edges). The
-    module maps `numeric` float32 [N, F] and category indices int64 [N, C] to logits float32 [N]. Training stops when the
-    log loss on the validation part has not fallen for `patience` epochs. With `refit` a new module is then trained on both
-    parts, for the number of epochs that was best, so that the latest examples are learnt from too; without, the best
-    epoch is kept.
+    module maps `numeric` float32 [N, F] and category indices int64 [N, C] to logits float32 [N], of K classes [N, K], or to
+    values [N]. Training stops when the loss on the validation part has not fallen for `patience` epochs. With `refit` a new module
+    is then trained on both parts, for the number of epochs that was best, so that the latest examples are learnt from too; without,
+    the best epoch is kept.
     `transforms` are fitted on what is learnt from, one after the other, and become part of the graph: `build` gets the examples as
     they make them, and the module the numbers that they give.
     `threads` is part of the declaration because the bytes of the result depend on it.
     """
+
+    kind: ClassVar[str] = "torch"
 
     build: "Callable[[TrainingData], torch.nn.Module]"
     transforms: tuple[Transform, ...] = ()
@@ -129,6 +166,16 @@ class TorchTrainer:
     seed: int = 0
     threads: int = 1
 
+    @property
+    def code(self) -> tuple[str, ...]:
+        """The module that builds, and the training loop."""
+        return self.build.__module__, "platform_assets.training.torch_trainer"
+
+    @property
+    def steps(self) -> int:
+        """One an epoch."""
+        return self.epochs
+
     def fit(
         self,
         training: TrainingData,
@@ -136,17 +183,13 @@ class TorchTrainer:
         on_epoch: Epoch | None = None,
         everything: TrainingData | None = None,
     ) -> TrainedModel:
-        """Train on `training`, stop by `validation`, and export.
-
-        `on_epoch(epoch, measures)` is called after each epoch, from 0. `everything` is what is refitted on: both parts, one after
-        the other, if nothing else is given. The result depends on the arguments alone.
-        """
+        """As every trainer."""
         from platform_assets.training.torch_trainer import fit_torch
 
         return fit_torch(self, training, validation, on_epoch, everything)
 
     def measure(self, training: TrainingData, validation: TrainingData) -> Mapping[str, float]:
-        """Train on `training`, and return the measures on `validation` of the best epoch; nothing is refitted or exported."""
+        """As every trainer; nothing is refitted."""
         from platform_assets.training.torch_trainer import measure_torch
 
         return measure_torch(self, training, validation)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import polars as pl
 
-from platform_assets.training.metrics import log_loss, roc_auc
+from platform_assets.training.objectives import objective_of
 from platform_assets.training.onnx_export import export_onnx
+from platform_assets.training.soundness import require_finite, require_learnable
 from platform_assets.training.spec import Epoch, Floats, TorchTrainer, TrainedModel, TrainingData
 from platform_assets.training.transforms import behind, fit_transforms
 
@@ -32,13 +33,14 @@ def fit_torch(
     everything: TrainingData | None = None,
 ) -> TrainedModel:
     """Build, train with early stopping, and export. See `TorchTrainer`."""
+    require_learnable(training, validation)
     with _reproducible(trainer.seed, trainer.threads):
         module, inputs = _built(trainer, training)
         curves = _train(trainer, module, training, validation, on_epoch)
         if trainer.refit:
             examples = training.followed_by(validation) if everything is None else everything
             module, inputs = _refitted(trainer, examples, _best_epoch(curves) + 1)
-        onnx = export_onnx(module, len(training.numeric), list(training.categorical.values()))
+        onnx = export_onnx(module, training.width, list(training.categorical.values()), training.task)
 
     def predict(frame: pl.DataFrame) -> Floats:
         return _score(module, training, frame)
@@ -49,6 +51,7 @@ def fit_torch(
 
 def measure_torch(trainer: TorchTrainer, training: TrainingData, validation: TrainingData) -> dict[str, float]:
     """Build, train with early stopping, and return what was measured at the best epoch. See `TorchTrainer`."""
+    require_learnable(training, validation)
     with _reproducible(trainer.seed, trainer.threads):
         return _best(_train(trainer, _built(trainer, training)[0], training, validation, None))
 
@@ -56,7 +59,7 @@ def measure_torch(trainer: TorchTrainer, training: TrainingData, validation: Tra
 def _built(trainer: TorchTrainer, examples: TrainingData) -> tuple["torch.nn.Module", tuple[str, ...]]:
     """The untrained module behind the transformations, fitted on `examples`, and the names of the numbers that reach it."""
     if not trainer.transforms:
-        return trainer.build(examples), examples.numeric
+        return trainer.build(examples), examples.numbers_by_name
     prepared, steps = fit_transforms(trainer.transforms, examples)
     return behind(steps, trainer.build(prepared)), prepared.numeric
 
@@ -69,12 +72,13 @@ def _train(
     on_epoch: Epoch | None,
 ) -> Curves:
     """Run the epochs, leave the best one's weights in `module`, and return what was measured."""
-    curves: Curves = {"training_loss": [], "validation_loss": [], "validation_auc": []}
+    curves: Curves = {}
     best = copy.deepcopy(module.state_dict())
     for epoch, loss in enumerate(_epochs(trainer, module, training)):
         measures = {"training_loss": loss, **_measure(module, validation)}
+        require_finite(epoch, measures)
         for name, value in measures.items():
-            curves[name].append(value)
+            curves.setdefault(name, []).append(value)
         if on_epoch is not None:
             on_epoch(epoch, measures)
         if _best_epoch(curves) == epoch:
@@ -99,24 +103,23 @@ def _refitted(
 
 
 def _epochs(trainer: TorchTrainer, module: "torch.nn.Module", training: TrainingData) -> Iterator[float]:
-    """Train one epoch at a time; yield its mean log loss."""
+    """Train one epoch at a time; yield its mean loss."""
     import torch
+
+    objective = objective_of(training.task)
 
     inputs = torch.from_numpy(training.numbers()), torch.from_numpy(training.indices())
     label = torch.from_numpy(training.label)
     weight = None if training.weight is None else torch.from_numpy(training.weight)
-    steps = -(-len(label) // trainer.batch_size)
     optimizer = torch.optim.AdamW(module.parameters(), lr=trainer.learning_rate, weight_decay=trainer.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, trainer.learning_rate, total_steps=trainer.epochs * steps, pct_start=WARM_UP
-    )
+    schedule = _schedule(optimizer, trainer, trainer.epochs * -(-len(label) // trainer.batch_size))
     for _ in range(trainer.epochs):
         module.train()
         total = 0.0
         for rows in torch.split(torch.randperm(len(label)), trainer.batch_size):
             logits = module(inputs[0][rows], inputs[1][rows])
             counts = None if weight is None else weight[rows]
-            loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, label[rows], counts)
+            loss = objective.loss(logits, label[rows], counts)
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             optimizer.step()
@@ -125,20 +128,33 @@ def _epochs(trainer: TorchTrainer, module: "torch.nn.Module", training: Training
         yield total / len(label)
 
 
+def _schedule(
+    optimizer: "torch.optim.Optimizer", trainer: TorchTrainer, steps: int
+) -> "torch.optim.lr_scheduler.LRScheduler":
+    """One cycle over all steps (Smith and Topin, 2018); a constant rate if they are too few to warm up."""
+    from torch.optim.lr_scheduler import ConstantLR, OneCycleLR
+
+    if WARM_UP * steps <= 1:
+        return ConstantLR(optimizer, factor=1.0)
+    return OneCycleLR(optimizer, trainer.learning_rate, total_steps=steps, pct_start=WARM_UP)
+
+
 def _measure(module: "torch.nn.Module", validation: TrainingData) -> dict[str, float]:
     scored = _score(module, validation, validation.features)
-    return {"validation_loss": log_loss(validation.label, scored), "validation_auc": roc_auc(validation.label, scored)}
+    return dict(objective_of(validation.task).measure(validation.label, scored))
 
 
 def _score(module: "torch.nn.Module", data: TrainingData, frame: pl.DataFrame) -> Floats:
-    """Return the probabilities of the rows of `frame`, float32 [N]."""
+    """Return the answers to the rows of `frame`, float32 [N], of several classes [N, K]."""
     import torch
+
+    answer = objective_of(data.task).answer
 
     numbers, indices = torch.from_numpy(data.numbers(frame)), torch.from_numpy(data.indices(frame))
     module.eval()
     with torch.no_grad():
         pairs = zip(torch.split(numbers, SCORING_ROWS), torch.split(indices, SCORING_ROWS), strict=True)
-        scored: Floats = torch.cat([torch.sigmoid(module(*pair)) for pair in pairs]).numpy()
+        scored: Floats = torch.cat([answer(module(*pair)) for pair in pairs]).numpy()
     return scored
 
 

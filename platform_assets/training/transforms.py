@@ -6,6 +6,7 @@ network, so training, torch and the exported graph go through the same operation
 
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -14,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from formats.errors import DeclarationError
+from formats.task import Regression
 
 if TYPE_CHECKING:
     import torch
@@ -125,23 +127,32 @@ class SelectBest(Transform):
                 "let Impute come before it, and choose as many as there are at most",
             )
 
+        scores = self._value_scores if isinstance(data.task, Regression) else self._class_scores
         places = np.unique(np.linspace(0, len(numbers) - 1, self.rows).astype(np.intp))
-        chosen = (
-            SelectKBest(self._scores, k=self.count).fit(numbers[places], data.label[places]).get_support(indices=True)
-        )
+        chosen = SelectKBest(scores, k=self.count).fit(numbers[places], data.label[places]).get_support(indices=True)
         return Fitted(_selecting(chosen.astype(np.int64)), tuple(names[place] for place in chosen))
 
-    def _scores(self, numbers: Matrix, answers: NDArray[Any]) -> Matrix:
+    def _class_scores(self, numbers: Matrix, answers: NDArray[Any]) -> Matrix:
         from sklearn.feature_selection import f_classif, mutual_info_classif
 
+        return self._scores(numbers, answers, mutual_info_classif, f_classif)
+
+    def _value_scores(self, numbers: Matrix, answers: NDArray[Any]) -> Matrix:
+        from sklearn.feature_selection import f_regression, mutual_info_regression
+
+        return self._scores(numbers, answers, mutual_info_regression, f_regression)
+
+    def _scores(
+        self, numbers: Matrix, answers: NDArray[Any], information: Callable[..., Matrix], f_scores: Callable[..., Any]
+    ) -> Matrix:
         scores: Matrix
         if self.by == "mutual_information":
-            scores = mutual_info_classif(numbers, answers, random_state=self.seed)
+            scores = information(numbers, answers, random_state=self.seed)
             return scores
         # A number that never varies has no F score, and is chosen last.
         with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
             warnings.filterwarnings("ignore", message="Features .* are constant", category=UserWarning)
-            scores, _ = f_classif(numbers, answers)
+            scores, _ = f_scores(numbers, answers)
         return np.nan_to_num(scores, nan=-1.0)
 
 
@@ -152,7 +163,7 @@ def fit_transforms(
     import torch
 
     numbers, indices = torch.from_numpy(data.numbers()), torch.from_numpy(data.indices())
-    names, modules = data.numeric, []
+    names, modules = data.numbers_by_name, []
     for transform in transforms:
         fitted = transform.fit(numbers.numpy().astype(np.float64), names, data)
         with torch.no_grad():
@@ -161,7 +172,24 @@ def fit_transforms(
         modules.append(fitted.module)
     texts = data.features.select(list(data.categorical))
     features = pl.DataFrame(numbers.numpy(), schema=list(names)).hstack(texts)
-    return replace(data, features=features, numeric=names), modules
+    return replace(data, features=features, numeric=names, shapes={}), modules
+
+
+def one_after_the_other(modules: list["torch.nn.Module"]) -> "torch.nn.Module":
+    """The numbers that `modules` make, from `numeric` float32 [N, F] and indices int64 [N, C]: float32 [N, F']."""
+    import torch
+
+    class Steps(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.steps = torch.nn.ModuleList(modules)
+
+        def forward(self, numeric: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
+            for step in self.steps:
+                numeric = step(numeric, indices)
+            return numeric
+
+    return Steps().eval()
 
 
 def behind(modules: list["torch.nn.Module"], network: "torch.nn.Module") -> "torch.nn.Module":
@@ -171,13 +199,11 @@ def behind(modules: list["torch.nn.Module"], network: "torch.nn.Module") -> "tor
     class Prepared(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.steps = torch.nn.ModuleList(modules)
+            self.numbers = one_after_the_other(modules)
             self.network = network
 
         def forward(self, numeric: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
-            for step in self.steps:
-                numeric = step(numeric, indices)
-            logits: torch.Tensor = self.network(numeric, indices)
+            logits: torch.Tensor = self.network(self.numbers(numeric, indices), indices)
             return logits
 
     return Prepared()

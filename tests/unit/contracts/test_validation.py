@@ -211,3 +211,11 @@ def test_contracts_cannot_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(ContractError, match="PANDERA_VALIDATION_ENABLED") as caught:
         validate("t", readings(), contract())
     assert caught.value.code == "contract-disabled"
+
+
+def test_a_table_without_a_key_is_judged_by_its_other_rules() -> None:
+    keyless = Contract(Weather, (), on_breach="quarantine", quarantine_limit=1.0)
+    twice = pl.concat([readings(), readings()])
+    assert validate("aviation/weather", twice, keyless).bad.is_empty()
+    verdict = validate("aviation/weather", twice.with_columns(**at_row(3, "wind", 200.0)), keyless)
+    assert (verdict.good.height, verdict.bad["wind"].to_list()) == (19, [200.0])

@@ -13,9 +13,12 @@ import pytest
 from formats.contract import Column
 from formats.errors import DataError, DeclarationError
 from formats.table_digest import table_digest
+from formats.task import Regression
 from platform_assets.contracts.spec import Contract
 from platform_assets.datasets.build import features_as_known, labelled
+from platform_assets.datasets.sampling import ClassWeights, Oversample, Undersample
 from platform_assets.datasets.spec import Spine, TrainingSet
+from platform_assets.datasets.splits import StratifiedSplit
 from platform_assets.features.labels import LabelView
 from platform_assets.features.spec import Entity, FeatureView, RawTable, Source, Tables
 from platform_assets.promotion.gates import evaluate
@@ -244,6 +247,18 @@ DECLARATIONS: dict[str, tuple[dict[str, Any], str]] = {
         {"label": LabelView("cover", Entity("cloud", ("cloud",)), CLOUDS, "cover", timedelta()), "views": ()},
         "cloud",
     ),
+    **{
+        f"{type(step).__name__} of numbers": (
+            {"label": dataclasses.replace(DATASET.label, task=Regression()), **by_class},
+            f"{type(step).__name__} goes by the label's classes, and {DATASET.label.column} is a number",
+        )
+        for step, by_class in (
+            (StratifiedSplit(), {"split": StratifiedSplit()}),
+            (Undersample(), {"sampling": (Undersample(),)}),
+            (Oversample(), {"sampling": (Oversample(),)}),
+            (ClassWeights(), {"sampling": (ClassWeights(),)}),
+        )
+    },
 }
 
 

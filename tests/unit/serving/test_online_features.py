@@ -1,16 +1,25 @@
 """Features that no view can bring: marked, and counted as such."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import msgspec
 import numpy as np
+import pytest
 from typing_extensions import override
 
+from formats.contract import Column, ServingContract, View
+from formats.packed_features import FeatureRow, columns_checksum, entity_key, pack_row
+from serving.marks import Marks
 from serving.metrics import Metrics
-from serving.online_features import Marks, OnlineFeatures, ViewPlans
+from serving.online_features import OnlineFeatures
 from serving.online_reader import OnlineReader
-from serving.requests import Batch
+from serving.refusals import Refusal
+from serving.requests import Batch, RequestDecoder
+from serving.view_plans import ViewPlans, plan_views
+
+NOW = datetime(2013, 4, 1, tzinfo=UTC)
 
 
 class Unasked(OnlineReader):
@@ -21,7 +30,7 @@ class Unasked(OnlineReader):
         raise AssertionError
 
     @override
-    async def read(self, keys: Iterable[bytes]) -> Mapping[bytes, bytes]:
+    async def read(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
         raise AssertionError(tuple(keys))
 
     @override
@@ -38,3 +47,63 @@ def test_a_text_of_a_view_is_counted_as_missing_where_no_number_is_fetched() -> 
     filling = OnlineFeatures(Unasked(), metrics).fill(ViewPlans((), ("sky",)), batch, datetime(2013, 4, 1, tzinfo=UTC))
     assert asyncio.run(filling) == [Marks(missing=("sky",))] * 2
     assert metrics.missing == {"sky": 2}
+
+
+PLACES = View(name="aviation/places@1", keys=("place",), columns=("wind", "gust"), time_to_live=60.0)
+CONTRACT = ServingContract(
+    model="aviation/delay", columns=(Column(name="gust", type="float", view=PLACES.name),), views=(PLACES,)
+)
+
+
+class Holding(Unasked):
+    """A store of these rows."""
+
+    def __init__(self, rows: dict[bytes, bytes]) -> None:
+        self.rows = rows
+
+    @override
+    async def read(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
+        return [self.rows.get(key) for key in keys]
+
+
+def filled(rows: dict[bytes, bytes], *places: str) -> tuple[list[Marks], list[list[float]]]:
+    decoder = RequestDecoder(CONTRACT)
+    batch = decoder.decode(msgspec.json.encode({"rows": [{"place": place} for place in places]}))
+    filling = OnlineFeatures(Holding(rows), Metrics()).fill(plan_views(CONTRACT, decoder.keyed), batch, NOW)
+    return asyncio.run(filling), batch.numeric.tolist()
+
+
+def row_of(columns: Sequence[str], *values: float) -> bytes:
+    now = int(NOW.timestamp() * 1e6)
+    return pack_row(FeatureRow(now, now, np.array(values, np.float32)), columns_checksum(columns))
+
+
+@pytest.mark.parametrize("places", [("JFK",), ("LGA", "JFK"), ("EWR", "JFK")])
+@pytest.mark.parametrize(
+    "broken",
+    [row_of(("gust", "wind"), 1, 2), row_of(("wind",), 1), row_of(PLACES.columns, 1, 2)[:-4], b"", bytes(32)],
+)
+def test_a_row_of_other_columns_refuses_the_request_and_is_not_served(places: tuple[str, ...], broken: bytes) -> None:
+    rows = {entity_key(PLACES.name, ["JFK"]): broken, entity_key(PLACES.name, ["LGA"]): row_of(PLACES.columns, 1, 2)}
+    with pytest.raises(Refusal) as refused:
+        filled(rows, *places)
+    assert refused.value.status == 503
+
+
+def test_only_the_values_that_the_model_takes_are_marked() -> None:
+    rows = {
+        entity_key(PLACES.name, ["JFK"]): row_of(PLACES.columns, np.nan, 2),
+        entity_key(PLACES.name, ["LGA"]): row_of(PLACES.columns, 1, np.nan),
+    }
+    assert filled(rows, "JFK") == ([Marks()], [[2.0]])
+    marks, values = filled(rows, "LGA", "JFK", "EWR")
+    assert marks == [Marks(missing=("gust",)), Marks(), Marks(missing=("gust",))]
+    np.testing.assert_array_equal(values, [[np.nan], [2.0], [np.nan]])
+
+
+def test_a_key_with_the_separator_in_it_reaches_no_other_entity() -> None:
+    for places in (("JFK\x00",), ("LGA", "J\x00K")):
+        with pytest.raises(Refusal) as refused:
+            filled({}, *places)
+        assert refused.value.status == 422
+        assert b"NUL" in refused.value.body

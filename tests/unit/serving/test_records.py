@@ -2,12 +2,13 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from formats.prediction_log import PredictionRecord, read_segment
-from serving.answers import predictions
+from serving.answers import answer_form
+from serving.marks import UNMARKED, Marks
 from serving.model import Model
-from serving.online_features import UNMARKED, Marks
 from serving.open_inference import decode_infer
 from serving.records import Occasion, records
 from serving.requests import Batch
@@ -24,7 +25,7 @@ def model() -> Model:
 def recorded(model: Model, batch: Batch, marks: Marks = UNMARKED) -> PredictionRecord:
     document = release(model.digest, 1)
     answer = model.run(batch.numeric, batch.categorical)
-    answered = predictions(CONTRACT.model, document, [marks] * len(answer), answer)
+    answered = answer_form(CONTRACT.task).predictions(CONTRACT.model, document, [marks] * len(answer), answer)
     segment = b"".join(records(Occasion("e", NOW), model.log_plan(batch.form), batch, answered))
     row = next(iter(read_segment(segment)))
     assert (row.prediction, row.release, row.bundle) == (answered[0].prediction, document.release, model.digest)
@@ -48,6 +49,13 @@ def test_a_row_by_key_is_recorded_with_its_keys_and_marks(model: Model) -> None:
     assert row.request == asked | {"tail": None, "pressure": None}
     assert row.features["wind"] is None
     assert (row.stale, row.missing, row.degraded) == (("wind",), ("wind",), ("wind",))
+
+
+def test_a_key_that_names_a_person_is_not_recorded() -> None:
+    views = tuple(msgspec.structs.replace(view, personal=view.keys) for view in CONTRACT.views)
+    model = Model("sha256:" + "0" * 64, msgspec.structs.replace(CONTRACT, views=views), model_onnx())
+    row = recorded(model, decode(model, {"distance": 1, "hour": 2, "carrier": "AA", "airport": "JFK", "tail": "N1"}))
+    assert (row.request["airport"], row.request["tail"], row.request["carrier"]) == (None, None, "AA")
 
 
 def test_tensors_are_recorded_as_features(model: Model) -> None:

@@ -17,23 +17,29 @@ FILES = {
     "from lab import helpers\nimport lab.deep.inner\n"
     "if TYPE_CHECKING:\n    import lab.only_types\nelse:\n    from lab.otherwise import thing\n\n"
     "def train():\n    from lab.lazy import late\n    return late\n",
-    "lab/helpers.py": "from lab.constants import ONE as TWO\n",
+    "lab/helpers.py": "from .constants import ONE as TWO\n",
     "lab/constants.py": "ONE = 1\nimport lab.model\n",
     "lab/lazy.py": "late = 1\n",
     "lab/only_types.py": "",
     "lab/otherwise.py": "thing = 1\n",
     "lab/unrelated.py": "import lab.model\n",
-    "lab/deep/__init__.py": "",
+    "lab/deep/__init__.py": "from . import beside\nfrom ..near import thing\nfrom .. import next_door\n",
+    "lab/deep/beside.py": "",
+    "lab/near.py": "",
+    "lab/next_door.py": "",
     "lab/deep/inner.py": "raise RuntimeError('importing runs this, and reading the imports does not')\n",
 }
 EXPECTED = [
     "lab",
     "lab.constants",
     "lab.deep",
+    "lab.deep.beside",
     "lab.deep.inner",
     "lab.helpers",
     "lab.lazy",
     "lab.model",
+    "lab.near",
+    "lab.next_door",
     "lab.otherwise",
 ]
 DIGEST = """

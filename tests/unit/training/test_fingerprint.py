@@ -1,17 +1,23 @@
 """Everything that decides what a training gives is in its fingerprint, and what does not is outside of its digest."""
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from aviation.team import DEPARTURE_DELAY
 
 from formats.canonical import digest_of, sha256_file
+from formats.errors import DeclarationError
 from platform_assets.promotion.candidate import Fingerprint
-from platform_assets.training import fingerprint
+from platform_assets.training import declared, fingerprint
 from platform_assets.training.code_closure import REPOSITORY, closure_digest
+from platform_assets.training.declared import fingerprint_of
 from platform_assets.training.fingerprint import changes_between, git_state, hardware_class, take_fingerprint
+from platform_assets.training.function_trainer import FunctionTrainer
+from platform_assets.training.trainer import Trainer
 
 MODULES = ("formats.canonical",)
 GIT = ("git", "-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false")
@@ -104,6 +110,18 @@ def test_the_hardware_class_is_the_widest_vector_unit(
     assert hardware_class() == f"x86_64-{vector}"
 
 
+@pytest.mark.parametrize(
+    ("allowed", "vector"), [("default", "scalar"), ("avx2", "avx2"), ("avx512", "avx512f"), ("", "avx512f")]
+)
+def test_a_narrower_unit_that_torch_is_held_to_counts(
+    monkeypatch: pytest.MonkeyPatch, allowed: str, vector: str
+) -> None:
+    monkeypatch.setattr(fingerprint, "_cpu_flags", lambda: frozenset({"avx2", "avx512f"}))
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", allowed)
+    assert take().hardware == f"x86_64-{vector}"
+
+
 def test_what_changed_between_two_commits(checkout: Path) -> None:
     first = str(git_state()[0])
     (checkout / "code.py").write_text("ONE = 1\nTWO = 2\n")
@@ -119,3 +137,38 @@ def test_what_changed_between_two_commits(checkout: Path) -> None:
 def test_a_commit_that_git_would_take_for_something_else_is_none(checkout: Path, name: str) -> None:
     assert changes_between(name, str(git_state()[0])) is None
     assert not (checkout / "stolen").exists()
+
+
+def test_another_contract_is_another_training() -> None:
+    dataset = DEPARTURE_DELAY.training_set
+    first, *others = dataset.views
+    shorter = replace(dataset, views=(replace(first, time_to_live=first.time_to_live / 2), *others))
+    one, other = (
+        fingerprint_of("aviation", replace(DEPARTURE_DELAY, training_set=each)) for each in (dataset, shorter)
+    )
+    assert one.code == other.code
+    assert one.digest != other.digest, "the endpoint would go on by the old contract"
+
+
+def test_another_build_of_torch_is_another_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fingerprint_of("aviation", DEPARTURE_DELAY)
+    monkeypatch.setattr(declared, "version", lambda _: "2.13.0+cu126")
+    assert fingerprint_of("aviation", DEPARTURE_DELAY).digest != before.digest
+
+
+def test_the_record_has_the_settings_whose_digest_the_fingerprint_has() -> None:
+    found = fingerprint_of("aviation", DEPARTURE_DELAY)
+    assert digest_of(declared.trainer_config("aviation", DEPARTURE_DELAY)) == found.config, "as `roadbed diff` asks"
+
+
+def test_settings_that_cannot_be_told_apart_are_refused_with_the_model() -> None:
+    def build(_: object) -> None: ...
+
+    with pytest.raises(DeclarationError, match="nobody can tell"):
+        replace(DEPARTURE_DELAY, trainer=FunctionTrainer(build, {"layers": object()}))
+
+
+def test_a_trainer_that_is_no_dataclass_is_refused_with_the_model() -> None:
+    bare: Any = type("Bare", (Trainer,), dict.fromkeys(Trainer.__abstractmethods__))
+    with pytest.raises(DeclarationError, match="nobody can tell"):
+        replace(DEPARTURE_DELAY, trainer=bare())

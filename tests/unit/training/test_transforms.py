@@ -121,7 +121,7 @@ def test_validation_rows_count_only_for_the_model_that_learns_from_them(
 
 def module_bytes(module: Any) -> bytes:
     """Where the scaling of a prepared network has its middle."""
-    return bytes(module.steps[1].center.numpy().tobytes())
+    return bytes(module.numbers.steps[1].center.numpy().tobytes())
 
 
 WRONG: dict[str, tuple[tuple[Transform, ...], str]] = {
