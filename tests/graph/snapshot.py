@@ -1,24 +1,35 @@
 """The asset graph as text: what a change of declarations changes, shown in a review.
 
-PYTHONPATH=team_projects/aviation python -m tests.graph.snapshot      writes asset_graph.json again
+PYTHONPATH=$(echo team_projects/* | tr ' ' :) python -m tests.graph.snapshot      writes asset_graph.json again
 """
 
+import importlib
 import json
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from aviation.definitions import defs as aviation
 
-from platform_assets.platform_location import defs as platform
+from platform_assets.cli.workspace import locations
+from tests.support.processes import ROOT
 
 FILE = Path(__file__).with_name("asset_graph.json")
 
 
+def definitions() -> dict[str, dg.Definitions]:
+    """Those of every code location, by its name."""
+    return {at.name: importlib.import_module(at.module).defs(None) for at in locations(ROOT)}
+
+
 def snapshot() -> str:
     """Every asset with its facets, every check, job and sensor, as sorted JSON."""
-    document = {"aviation": _location(aviation(None)), "platform": _location(platform(None))}
+    document = {name: _location(defs) for name, defs in definitions().items()}
     return json.dumps(document, indent=2, sort_keys=True) + "\n"
+
+
+def keys_of(location: str) -> list[str]:
+    """The assets of a code location, as the file has them."""
+    return [*json.loads(FILE.read_text())[location]["assets"]]
 
 
 def _location(defs: dg.Definitions) -> dict[str, object]:

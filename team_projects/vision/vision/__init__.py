@@ -1,0 +1,1 @@
+"""Team vision: which digit did somebody write? Its tables, dataset and model."""
