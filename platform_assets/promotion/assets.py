@@ -8,6 +8,7 @@ import msgspec
 import polars as pl
 
 from formats.canonical import canonical_json, digest_of, sha256_hex
+from formats.task import Binary, kind_of
 from io_managers.bundle import Bundle
 from platform_assets.contracts.assets import markdown_table
 from platform_assets.materialized import Materialized
@@ -32,10 +33,12 @@ from platform_assets.promotion.live import find_live_release
 from platform_assets.promotion.policy import load_policy
 from platform_assets.promotion.sbom import installed_packages, make_sbom
 from platform_assets.promotion.service_client import authority_of
-from platform_assets.promotion.spec import AnyGate, GateResult, Rehearsed
+from platform_assets.promotion.spec import FIGURES, AnyGate, GateResult, Rehearsed
 from platform_assets.team import Model
 from platform_assets.training.plots import reliability_plot, reliability_sketch, roc_plot, roc_sketch
 from platform_assets.training.record import TrainingRecord
+from platform_assets.training.uncommitted import ATTESTATION
+from resources.bundle_store import BundleStore
 from resources.experiment_tracking import ExperimentTracking
 from resources.installation import Installation
 from resources.ledger import Entry
@@ -49,7 +52,8 @@ _INPUTS = {"model_bundle": "model", "training_set": "training_set", "evaluation_
 
 def gates_of(model: Model) -> dict[str, AnyGate]:
     """Every gate that a candidate meets before it runs anywhere, by the name of its check: the policy's, and the team's on top."""
-    mandatory = (gate for gate in load_policy(model.environment).gates if not isinstance(gate, Rehearsed))
+    asked = load_policy(model.environment).gates_for(model.training_set.label.task)
+    mandatory = (gate for gate in asked if not isinstance(gate, Rehearsed))
     policy = {f"{POLICY}{gate.name}": gate for gate in mandatory}
     return {**policy, **{gate.name: gate for gate in model.gates}}
 
@@ -121,8 +125,7 @@ def _candidate(
     measurements: dict[str, float],
 ) -> Candidate:
     partition, path, calendar = context.partition_key, model.path(owner.team), owner.calendar
-    attested = installation.bundles.attestation(bundle, "training") or b"{}"
-    training = msgspec.json.decode(attested, type=TrainingRecord)
+    training = _training(installation.bundles, bundle)
     dataset = model.training_set
     return Candidate(
         model=path,
@@ -146,16 +149,34 @@ def _candidate(
         mlflow_run=training.mlflow_run,
         gates=model.gates,
         max_age_days=model.retraining.max_age / timedelta(days=1),
+        other_task=dataset.contract(owner.team, model.name).other_task,
     )
+
+
+def kept_code(bundles: BundleStore, bundle: str) -> dict[str, str]:
+    """The digest of what was uncommitted in the training, by its attestation's name, if it lies beside the bundle.
+
+    It does not where the bundle was imported: the code stays where it was written.
+    """
+    recorded = _training(bundles, bundle).uncommitted
+    if recorded is None or not bundles.every_attestation(bundle, ATTESTATION):
+        return {}
+    return {ATTESTATION: recorded}
+
+
+def _training(bundles: BundleStore, bundle: str) -> TrainingRecord:
+    """The record of the bundle's training."""
+    return msgspec.json.decode(bundles.attestation(bundle, "training") or b"{}", type=TrainingRecord)
 
 
 def _documented(installation: Installation, candidate: Candidate, card: ModelCard) -> Candidate:
     """The candidate with its card and bill of materials beside the bundle, and their digests on record."""
-    sbom = make_sbom(card, installed_packages())
+    sbom = make_sbom(card, installed_packages(), candidate.task)
     documents = {"card": canonical_json(msgspec.to_builtins(card)), "sbom": sbom}
     for name, document in documents.items():
         installation.bundles.attest(candidate.bundle, name, document)
     digests = {name: f"sha256:{sha256_hex(document)}" for name, document in documents.items()}
+    digests |= kept_code(installation.bundles, candidate.bundle)
     return msgspec.structs.replace(candidate, attestations=digests)
 
 
@@ -213,17 +234,20 @@ def _track(
 
 def _pictures(candidate: Candidate, judgement: Judgement, results: tuple[GateResult, ...]) -> dict[str, Any]:
     rounded = judgement.figures.with_columns(pl.selectors.float().round(4))
-    shown = {
+    shown: dict[str, Any] = {
         "bundle": candidate.bundle,
         "rows judged": len(judgement.label),
-        "auc": judgement.metrics["auc"],
+        **{name: judgement.metrics[name] for name in FIGURES[kind_of(judgement.task)][:1]},
         "figures": dg.MetadataValue.md(markdown_table(rounded)),
         "gates": dg.MetadataValue.md(markdown_table(gate_table(results))),
-        "roc": dg.MetadataValue.md(roc_sketch(judgement.label, judgement.scores)),
         "calibration": dg.MetadataValue.md(reliability_sketch(judgement.reliability)),
-        "roc, large": dg.MetadataValue.md(roc_plot(judgement.label, judgement.scores)),
         "calibration, large": dg.MetadataValue.md(reliability_plot(judgement.reliability)),
     }
+    if isinstance(judgement.task, Binary):
+        shown["roc"] = dg.MetadataValue.md(roc_sketch(judgement.label, judgement.scores))
+        shown["roc, large"] = dg.MetadataValue.md(roc_plot(judgement.label, judgement.scores))
+    if judgement.confusion is not None:
+        shown["confusion"] = dg.MetadataValue.md(markdown_table(judgement.confusion))
     for column, table in judgement.slices.items():
         shown[f"by {column}"] = dg.MetadataValue.md(markdown_table(table.with_columns(pl.selectors.float().round(4))))
     return shown

@@ -9,9 +9,10 @@ import msgspec
 from formats.attestation import sign_statement
 from formats.bundle import read_manifest
 from platform_assets.promotion.attestations import evaluation, statements
-from platform_assets.promotion.candidate import candidate_of, require_recorded
+from platform_assets.promotion.candidate import candidate_of, recorded_document, require_recorded
 from platform_assets.promotion.desk import Desk, proposed
 from platform_assets.promotion.messages import Attest, Attested
+from platform_assets.training.record import record_of
 from resources.bundle_store import FileBundleStore
 
 
@@ -25,8 +26,8 @@ def attest(desk: Desk, request: Attest) -> Attested:
     store = FileBundleStore(desk.home.bundles)
     candidate = candidate_of(proposed(desk, request.bundle, request.model))
     manifest = read_manifest(store.open(request.bundle), request.bundle)
-    sbom = require_recorded(candidate, "sbom", store.attestation(request.bundle, "sbom"))
-    training = store.attestation(request.bundle, "training")
+    sbom = require_recorded(candidate, "sbom", recorded_document(store, candidate, "sbom"))
+    training = record_of(store, request.bundle, candidate.fingerprint)
     found = statements(manifest, candidate, msgspec.json.decode(sbom, type=dict), training)
     documents = {name: sign_statement(statement, desk.key).decode() for name, statement in found.items()}
     return Attested(bundle=request.bundle, documents=documents)

@@ -12,7 +12,7 @@ import msgspec
 from formats.attestation import EVALUATION, Statement, signature_statement, statement_about
 from formats.bundle import Manifest
 from formats.canonical import sha256_hex
-from platform_assets.promotion.candidate import Candidate
+from platform_assets.promotion.candidate import Candidate, Fingerprint
 from platform_assets.promotion.records import Decision
 from platform_assets.promotion.spec import GateResult
 from resources.table_ref import TableRef
@@ -36,15 +36,16 @@ def statements(
 
 
 def provenance(candidate: Candidate, training: bytes | None) -> dict[str, Any]:
-    """How the candidate was built, in the words of https://slsa.dev/spec/v1.0/provenance."""
+    """How the candidate was built, in the words of https://slsa.dev/spec/v1.1/provenance."""
     run = {"invocationId": candidate.dagster_run} if candidate.dagster_run else {}
     record = [] if training is None else [{"name": TRAINING_RECORD, "digest": {"sha256": sha256_hex(training)}}]
+    tracked = [{"name": "mlflow run", "uri": f"urn:mlflow:run:{candidate.mlflow_run}"}] if candidate.mlflow_run else []
     return {
         "buildDefinition": build_definition(candidate),
         "runDetails": {
             "builder": {"id": f"urn:roadbed:code-location:{candidate.model.partition('/')[0]}"},
             "metadata": run,
-            "byproducts": [*record, {"name": "mlflow run", "uri": f"urn:mlflow:run:{candidate.mlflow_run or 'none'}"}],
+            "byproducts": [*record, *tracked],
         },
     }
 
@@ -65,13 +66,17 @@ def build_definition(candidate: Candidate) -> dict[str, Any]:
             _table(TRAINING_SET, candidate.training_set),
             {"name": "code", "digest": {"roadbedCodeClosure": _hex(fingerprint.code)}},
             {"name": "requirements.lock", "digest": {"sha256": _hex(fingerprint.lock)}},
-            {
-                "name": "commit",
-                "digest": {"gitCommit": fingerprint.commit or "none"},
-                "annotations": {"uncommittedChanges": fingerprint.dirty},
-            },
+            *_commit(fingerprint),
         ],
     }
+
+
+def _commit(fingerprint: Fingerprint) -> list[dict[str, Any]]:
+    """The commit, if the code was in a repository: a digest that is none would be a lie in SLSA's words."""
+    if fingerprint.commit is None:
+        return []
+    changed = {"uncommittedChanges": fingerprint.dirty}
+    return [{"name": "commit", "digest": {"gitCommit": fingerprint.commit}, "annotations": changed}]
 
 
 def evaluation(identity: str, decision: Decision) -> tuple[str, Statement]:

@@ -24,6 +24,7 @@ import msgspec
 
 from formats.errors import ContractError, RoadbedError
 from formats.home import Home
+from platform_assets.promotion.asking import asked_by
 from platform_assets.promotion.attest import attest
 from platform_assets.promotion.desk import Desk, examine, initialise
 from platform_assets.promotion.lifecycle import lift, live, renew, rolling
@@ -43,11 +44,12 @@ from platform_assets.promotion.messages import (
     Rollback,
     Rolling,
     Say,
+    Speak,
     Verified,
     Verify,
 )
 from platform_assets.promotion.retreat import fail, rollback
-from platform_assets.promotion.say import say
+from platform_assets.promotion.say import say, speak
 
 
 def answer(home: Home, request: AnyRequest) -> AnyAnswer:
@@ -60,7 +62,9 @@ def answer(home: Home, request: AnyRequest) -> AnyAnswer:
     return _acted(Desk(home), request)
 
 
-def _acted(desk: Desk, request: Attest | Decide | Rolling | Live | Fail | Rollback | Renew | Lift | Say) -> AnyAnswer:
+def _acted(
+    desk: Desk, request: Attest | Decide | Rolling | Live | Fail | Rollback | Renew | Lift | Say | Speak
+) -> AnyAnswer:
     if isinstance(request, Decide):
         # The gates bring polars and onnxruntime; the other requests do without.
         from platform_assets.promotion.decide import decide
@@ -78,13 +82,19 @@ _VERBS: dict[type[Request], Callable[[Desk, Any], AnyAnswer]] = {
     Renew: renew,
     Lift: lift,
     Say: say,
+    Speak: speak,
 }
 
 
 def respond(home: Home, data: bytes, *, actor: str | None = None) -> AnyAnswer:
-    """The answer to a request as JSON bytes; errors become a Refusal. `actor`, if given, takes the place of the request's."""
+    """The answer to a request as JSON bytes; errors become a Refusal.
+
+    `actor`, if given, takes the place of the request's; who a person's token is of takes the place of either.
+    """
     try:
         request = _parsed(data)
+        if request.token is not None:
+            actor = asked_by(home, request.token)
         return answer(home, request if actor is None else msgspec.structs.replace(request, actor=actor))
     except RoadbedError as error:
         return refusal(error)

@@ -34,9 +34,11 @@ from platform_assets.promotion.messages import (
     Rolling,
     Said,
     Say,
+    Speak,
     Verified,
     Verify,
 )
+from platform_assets.promotion.statement import Word
 
 A = TypeVar("A", bound=msgspec.Struct)
 
@@ -46,10 +48,15 @@ PATIENCE = 600.0  # seconds; a gradient boosting as baseline is the slowest thin
 
 
 class Authority(ABC):
-    """The promotion authority. Every verb may be repeated: it completes or repeats what was begun.
+    """The promotion authority, asked with a person's `token` if there is one.
+
+    Every verb may be repeated: it completes or repeats what was begun.
 
     All raise the RoadbedError that the authority reports, and PromotionError (`authority-unavailable`) if it cannot be reached.
     """
+
+    def __init__(self, token: str | None = None) -> None:
+        self._person = token
 
     @abstractmethod
     def ask(self, request: AnyRequest) -> AnyAnswer:
@@ -97,12 +104,16 @@ class Authority(ABC):
         """Hand in a person's signed statement."""
         return self._ask(Say(envelope=envelope.decode(), actor=actor), Said)
 
+    def speak(self, word: Word, *, role: str | None = None) -> Said:
+        """Say a word as whoever the token is of."""
+        return self._ask(Speak(word=word, role=role), Said)
+
     def verify(self) -> Verified:
         """Is the ledger whole?"""
         return self._ask(Verify(), Verified)
 
     def _ask(self, request: AnyRequest, expected: type[A]) -> A:
-        found = self.ask(request)
+        found = self.ask(request if self._person is None else msgspec.structs.replace(request, token=self._person))
         if isinstance(found, Refusal):
             raise _raised(found)
         if not isinstance(found, expected):
@@ -117,7 +128,8 @@ class LocalAuthority(Authority):
     cannot slip code in. It is the same user all the same (see authority.py on what that means).
     """
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, token: str | None = None) -> None:
+        super().__init__(token)
         self._home = home
 
     @override

@@ -33,6 +33,7 @@ from formats.home import Home
 from formats.prepared import prepare_types
 from platform_assets.promotion.authority import refusal, respond
 from platform_assets.promotion.callers import identify
+from platform_assets.promotion.directory import publish
 from platform_assets.promotion.keys import create_key
 from platform_assets.promotion.messages import AnyAnswer, Refusal
 
@@ -89,6 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = self._body()
             with self._places:
                 status, answer = HTTPStatus.OK, respond(self._home, body, actor=caller)
+                _publish(self._home)
         except _Unacceptable as error:
             status, answer = error.status, _refused(str(error))
         except RoadbedError as error:
@@ -172,6 +174,7 @@ def _prepared(home: Home, listen: str) -> AuthorityService:
             f"{home.authority} can be written by other users, who could give the authority another key and other rules",
             f"run `chmod 700 {home.authority}`",
         )
+    _publish(home)
     host, _, port = listen.rpartition(":")
     if not host or not port.isdecimal():
         raise ContractError("request-invalid", f"{listen!r} is no address:port", "for example 127.0.0.1:8731")
@@ -181,6 +184,14 @@ def _prepared(home: Home, listen: str) -> AuthorityService:
         raise HostError(
             "port-in-use", f"{listen} cannot be listened on: {error}", "choose another with --listen"
         ) from error
+
+
+def _publish(home: Home) -> None:
+    """Publish who is known; what keeps the file from being written keeps nobody from being answered."""
+    try:
+        publish(home)
+    except (OSError, RoadbedError) as error:
+        _log(error=f"identities are not published: {error}")
 
 
 def _refused(why: str) -> Refusal:

@@ -1,6 +1,8 @@
 """Requests that break a contract, made from one that keeps it: the endpoint's decoder must refuse each of them, by name."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
@@ -28,7 +30,7 @@ def broken_requests(contract: ServingContract, row: pl.DataFrame) -> Iterator[Br
     body = msgspec.json.encode(sound)
     yield Broken("a hold-out row", body, sound=True)
     for column in contract.columns:
-        for what, value in _wrong_values(column):
+        for what, value in chain(_wrong_values(column), _wrong_tensors(column, sound[column.name])):
             yield Broken(f"{column.name} {what}", msgspec.json.encode({**sound, column.name: value}))
         if not column.nullable:
             rest = {name: value for name, value in sound.items() if name != column.name}
@@ -48,6 +50,33 @@ def _wrong_values(column: Column) -> Iterator[tuple[str, Any]]:
         yield "null", None
     if column.type == "text" and column.strict and column.allowed:
         yield "unknown", UNKNOWN
+    if column.shape:
+        yield "as a single number", 1
+    else:
+        yield from _beyond(column)
+
+
+def _wrong_tensors(column: Column, sound: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 lists in lists
+    """`sound` with a list too short or too long at each depth, and with an element that is none."""
+    for depth in range(len(column.shape)) if sound is not None else ():
+        yield f"too short along axis {depth}", _altered(sound, depth, lambda part: part[:-1])
+        yield f"too long along axis {depth}", _altered(sound, depth, lambda part: [*part, part[-1]])
+    if column.shape and sound is not None:
+        wrong: list[tuple[str, Any]] = [("null", None), ("a text", UNKNOWN), ("a list", []), *_beyond(column)]
+        for what, value in wrong:
+            yield f"with an element {what}", _altered(sound, len(column.shape), partial(_instead, value))
+
+
+def _altered(tensor: Any, depth: int, alter: Callable[[Any], Any]) -> Any:  # noqa: ANN401
+    """`tensor` with its first part at `depth` altered."""
+    return alter(tensor) if depth == 0 else [_altered(tensor[0], depth - 1, alter), *tensor[1:]]
+
+
+def _instead(value: Any, _: Any) -> Any:  # noqa: ANN401
+    return value
+
+
+def _beyond(column: Column) -> Iterator[tuple[str, float]]:
     if column.type in {"int", "float"} and column.minimum is not None:
         yield "below its minimum", column.minimum - 1
     if column.type in {"int", "float"} and column.maximum is not None:

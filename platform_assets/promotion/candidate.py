@@ -7,7 +7,9 @@ import msgspec
 
 from formats.canonical import digest_of, sha256_hex
 from formats.errors import DataError, IntegrityError, LedgerError
+from formats.task import BINARY, Multiclass, Regression, Task
 from platform_assets.promotion.spec import AnyGate, GateResult
+from resources.bundle_store import BundleStore
 from resources.ledger import Entry, Ledger, LedgerView
 from resources.table_ref import TableRef
 
@@ -41,7 +43,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     `partition` is the training cutoff's key ("2013-03-01": trained on rows up to the end of March), `cutoff` the same as an instant
     (2013-04-01T00:00Z). Rows of the evaluation set have `time_column` in [judged_from, judged_until). `measurements` hold what is
-    attested: `parity_max_difference` (of probabilities), `parity_rows`, `latency_p99_ms`, `memory_bytes`, the figures, and what the
+    attested: `parity_max_difference` (of answers), `parity_rows`, `latency_p99_ms`, `memory_bytes`, the figures, and what the
     team measured (`team.<name>`). `attestations` are the digests of the documents beside the bundle that the gates read. After
     `max_age_days` from the cutoff the model counts as old.
     """
@@ -64,6 +66,12 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     mlflow_run: str | None = None
     gates: tuple[AnyGate, ...] = ()
     max_age_days: float | None = None
+    other_task: Multiclass | Regression | msgspec.UnsetType = msgspec.field(name="task", default=msgspec.UNSET)
+
+    @property
+    def task(self) -> Task:
+        """What the model answers."""
+        return BINARY if isinstance(self.other_task, msgspec.UnsetType) else self.other_task
 
     @property
     def authors(self) -> tuple[str, ...]:
@@ -123,6 +131,14 @@ def candidate_of(entry: Entry) -> Candidate:
     if candidate.inputs != entry.inputs or candidate.bundle != entry.subject:
         raise _unreadable(entry, f"its body describes {candidate.inputs}, its id {entry.inputs}")
     return candidate
+
+
+def recorded_document(bundles: BundleStore, candidate: Candidate, name: str) -> bytes | None:
+    """The document `name` beside the bundle that the candidate recorded; if it is gone the newest of that name, if there is one."""
+    documents = bundles.every_attestation(candidate.bundle, name)
+    recorded = candidate.attestations.get(name)
+    found = (each for each in documents if f"sha256:{sha256_hex(each)}" == recorded)
+    return next(found, documents[0] if documents else None)
 
 
 def require_recorded(candidate: Candidate, name: str, document: bytes | None) -> bytes:

@@ -12,11 +12,12 @@ from typing import Any
 import msgspec
 
 from formats.errors import DataError
+from formats.task import kind_of
 from platform_assets.promotion.candidate import Candidate
 from platform_assets.promotion.case import PromotionCase
-from platform_assets.promotion.comparisons import METRICS
 from platform_assets.promotion.results import Finding, finding, listed
-from platform_assets.promotion.spec import Card, CardComplete, GateResult
+from platform_assets.promotion.spec import FIGURES, Card, CardComplete, GateResult
+from platform_assets.training.measures import figures
 from resources.table_ref import TableRef
 
 _DIGITS = 1e-6
@@ -113,11 +114,15 @@ def _strangers(card: ModelCard, candidate: Candidate) -> Iterator[Finding]:
 
 
 def _wrong_figures(card: ModelCard, case: PromotionCase) -> Iterator[Finding]:
-    for name, metric in METRICS.items():
-        stated = card.figures.get(name)
-        true = metric(case.label, case.score)
-        if stated is None or not isclose(stated, true, abs_tol=_DIGITS):
-            yield finding(f"figure {name}", stated, f"{true:.6f}")
+    task = case.contract.task
+    given = figures(task, case.label, case.score)
+    for name in FIGURES[kind_of(task)]:
+        stated, true = card.figures.get(name), given.get(name)
+        # A figure that the rows do not have is on no card.
+        if true is None and stated is None:
+            continue
+        if stated is None or true is None or not isclose(stated, true, rel_tol=_DIGITS, abs_tol=_DIGITS):
+            yield finding(f"figure {name}", stated, true if true is None else f"{true:.6f}")
 
 
 def _data(ref: TableRef, since: datetime | None, until: datetime) -> Data:

@@ -6,7 +6,7 @@ What is loaded is what was recorded: the bundle is compared byte by byte with it
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -16,7 +16,9 @@ from formats.attestation import Statement, read_attestation
 from formats.bundle import read_manifest
 from formats.errors import DataError, IntegrityError
 from formats.signing import PublicKey
-from platform_assets.promotion.candidate import Candidate, require_recorded
+from formats.task import Binary
+from platform_assets.answers import encoded, unit_of_answers
+from platform_assets.promotion.candidate import Candidate, recorded_document, require_recorded
 from platform_assets.promotion.inference import Model, load_model
 from platform_assets.promotion.records import Release
 from platform_assets.promotion.rehearsal import Rehearsal
@@ -65,7 +67,7 @@ class PromotionCase:
         self.contract = model.contract
         self.frame = frame
         self.champion = champion
-        # Probabilities of the hold-out rows that take time to compute, by name (OWN: the candidate's): whoever has some already
+        # Answers to the hold-out rows that take time to compute, by name (OWN: the candidate's): whoever has some already
         # puts them here.
         self.forecasts: dict[str, Floats] = {}
         # How candidate and champion did in the environment before; the authority puts them here.
@@ -90,22 +92,22 @@ class PromotionCase:
             _ = self.champion_model
 
     @cached_property
-    def label(self) -> NDArray[np.bool_]:
-        """The outcome of each hold-out row. Raises DataError if some have none, or it is neither 0 nor 1."""
-        values = self.frame[self.candidate.label].cast(pl.Float64)
-        wrong = self.frame.height - int(values.is_in([0.0, 1.0]).sum())
-        if wrong or values.is_empty():
-            raise DataError(
-                "data-missing",
-                f"{wrong} of {values.len()} hold-out rows have no outcome of 0 or 1 in {self.candidate.label!r}",
-                "judge a window whose outcomes are all known",
-            )
-        positive: NDArray[np.bool_] = values.to_numpy() == 1
-        return positive
+    def label(self) -> NDArray[Any]:
+        """The outcome of each hold-out row: bool of two, float64 of others (platform_assets/answers.py), [N].
+
+        Raises DataError if some have none, or one that the task does not have.
+        """
+        values = encoded(self.frame[self.candidate.label], self.contract.task)
+        return values == 1 if isinstance(self.contract.task, Binary) else values
+
+    @cached_property
+    def unit(self) -> float:
+        """What differences of answers are measured in: 1 for probabilities, the training labels' deviation for values."""
+        return unit_of_answers(self.training[self.candidate.label], self.contract.task)
 
     @cached_property
     def score(self) -> Floats:
-        """The candidate's probability of each hold-out row."""
+        """The candidate's answer to each hold-out row: [N] of probabilities or values, [N, K] of several classes."""
         return self.forecasts[OWN] if OWN in self.forecasts else self.model.predict(self.frame)
 
     @cached_property
@@ -145,7 +147,7 @@ class PromotionCase:
 
     @cached_property
     def champion_score(self) -> Floats:
-        """The champion's probability of each hold-out row."""
+        """The champion's answer to each hold-out row."""
         return self.champion_model.predict(self.frame)
 
     @cached_property
@@ -178,7 +180,7 @@ def load_case(
         frame=lake.read(candidate.evaluation_set, candidate.key),
         load_training=lambda: lake.read(candidate.training_set, candidate.key),
         champion=opponent,
-        load_attestation=lambda name: bundles.attestation(candidate.bundle, name),
+        load_attestation=lambda name: recorded_document(bundles, candidate, name),
         load_signed=lambda name: signed_statement(bundles, candidate.bundle, name, trusted),
     )
 

@@ -1,6 +1,5 @@
 """Gates on quality: floors and ceilings, the baselines, the champion. Everything is computed from the rows."""
 
-from collections.abc import Callable
 from datetime import datetime
 
 import numpy as np
@@ -8,10 +7,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from formats.errors import DataError
+from formats.task import Binary, kind_of
 from platform_assets.promotion.case import Champion, PromotionCase
 from platform_assets.promotion.inference import examples
 from platform_assets.promotion.results import bounded, result
-from platform_assets.promotion.significance import Difference, delong, paired
+from platform_assets.promotion.significance import Difference, Resampled, delong, paired, resampled
 from platform_assets.promotion.spec import (
     LOSSES,
     BetterThanBaseline,
@@ -23,21 +23,15 @@ from platform_assets.promotion.spec import (
     MetricFloor,
 )
 from platform_assets.training.baselines import base_rate, gradient_boosting, group_rate
-from platform_assets.training.metrics import SMALLEST, brier, calibration_error, log_loss, pr_auc, reliability, roc_auc
+from platform_assets.training.measures import MEASURES, confidence, measured
+from platform_assets.training.metrics import SMALLEST, calibration_error, reliability
 
 Floats = NDArray[np.float64]
-
-METRICS: dict[Metric, Callable[[NDArray[np.bool_], Floats], float]] = {
-    "auc": roc_auc,
-    "pr_auc": pr_auc,
-    "log_loss": log_loss,
-    "brier": brier,
-}
 
 
 def metric_floor(case: PromotionCase, gate: MetricFloor) -> GateResult:
     """The score reaches the minimum."""
-    value = METRICS[gate.metric](case.label, case.score)
+    value = figure_of(case, gate.metric, case.score)
     return bounded(
         gate, value, gate.minimum, f"{gate.metric} is {value:.4f} on {len(case.label)} rows; at least {gate.minimum}"
     )
@@ -45,15 +39,14 @@ def metric_floor(case: PromotionCase, gate: MetricFloor) -> GateResult:
 
 def metric_ceiling(case: PromotionCase, gate: MetricCeiling) -> GateResult:
     """The loss stays below the maximum."""
-    value = METRICS[gate.metric](case.label, case.score)
+    value = figure_of(case, gate.metric, case.score)
     message = f"{gate.metric} is {value:.4f} on {len(case.label)} rows; at most {gate.maximum}"
     return bounded(gate, value, gate.maximum, message, most=True)
 
 
 def better_than_baseline(case: PromotionCase, gate: BetterThanBaseline) -> GateResult:
     """The model beats the baseline, which learned from the training set, on the hold-out rows."""
-    metric = METRICS[gate.metric]
-    own, other = metric(case.label, case.score), metric(case.label, _baseline(case, gate))
+    own, other = (figure_of(case, gate.metric, score) for score in (case.score, _baseline(case, gate)))
     gain = other - own if gate.metric in LOSSES else own - other
     by = f" by {', '.join(gate.by)}" if gate.by else ""
     message = (
@@ -81,6 +74,11 @@ def better_than_champion(case: PromotionCase, gate: BetterThanChampion) -> GateR
     return bounded(gate, lower, gate.margin, message)
 
 
+def figure_of(case: PromotionCase, metric: Metric, score: Floats) -> float:
+    """The metric of answers to the hold-out rows. Raises DataError if it is not defined for them."""
+    return measured(case.contract.task, metric, case.label, score)
+
+
 def losses_of(metric: Metric, label: NDArray[np.bool_], score: Floats) -> Floats:
     """The loss of each row, of which `log_loss` and `brier` are the means."""
     chance = np.clip(score, SMALLEST, 1 - SMALLEST)
@@ -91,16 +89,23 @@ def losses_of(metric: Metric, label: NDArray[np.bool_], score: Floats) -> Floats
 
 def calibration(case: PromotionCase, gate: Calibration) -> GateResult:
     """Probabilities are as high as the outcomes are frequent."""
-    error = calibration_error(case.label, case.score, gate.bins)
+    binary = isinstance(case.contract.task, Binary)
+    right, chance = (case.label, case.score) if binary else confidence(case.label, case.score)
+    error = calibration_error(right, chance, gate.bins)
     message = (
         f"probabilities and rates differ by {error:.4f} on average over {gate.bins} bins and {len(case.label)} rows; "
         f"{gate.maximum_error} is allowed"
     )
-    table = reliability(case.label, case.score, gate.bins).to_dicts()
+    table = reliability(right, chance, gate.bins).to_dicts()
     return bounded(gate, error, gate.maximum_error, message, most=True, table=table)
 
 
-def _difference(case: PromotionCase, gate: BetterThanChampion) -> Difference:
+def _difference(case: PromotionCase, gate: BetterThanChampion) -> Difference | Resampled:
+    task = case.contract.task
+    if not isinstance(task, Binary):
+        measure = MEASURES[kind_of(task)][gate.metric]
+        own, other = (measure.rows(case.label, score) for score in (case.score, case.champion_score))
+        return resampled(own, other, measure.figure, loss=gate.metric in LOSSES)
     if gate.metric == "auc":
         return delong(case.label, case.score, case.champion_score)
     own, other = (losses_of(gate.metric, case.label, score) for score in (case.score, case.champion_score))
@@ -112,6 +117,8 @@ def _obstacle(case: PromotionCase, champion: Champion) -> str | None:
     first = case.judged[0]
     if first < since:
         return f"the hold-out begins {_day(first)}, but one of the two was trained up to {_day(since)}"
+    if case.champion_model.contract.task != case.contract.task:
+        return "it has another task, so what one answers the other does not"
     missing = [column.name for column in case.champion_model.contract.columns if column.name not in case.frame.columns]
     return f"the hold-out lacks its columns {missing[:5]}" if missing else None
 

@@ -11,9 +11,13 @@ from platform_assets.promotion.candidate import newest_candidate
 from platform_assets.promotion.evidence import Evidence, examined
 from platform_assets.promotion.keys import create_key, load_key, public_keys, replace_key, signing_keys
 from platform_assets.promotion.pointers import Pointers, Token
+from platform_assets.retention.condemned import refuse_condemned
 from resources.ledger import Draft, Entry, Head, Ledger, LedgerView
 from resources.ledger_places import anchor_stores, open_ledger
 from resources.ledger_verification import VerificationReport
+
+# Rows by which a bundle comes into use.
+_TAKING = frozenset({"decision", "release"})
 
 Check = Callable[[Pointers], None]
 
@@ -56,6 +60,9 @@ class Desk:
         """
 
         def guard(view: LedgerView) -> None:
+            refuse_condemned(
+                view, [str(d.inputs["bundle"]) for d in drafts if d.kind in _TAKING and "bundle" in d.inputs]
+            )
             check(self.pointers if view.head() == self.evidence.report.head else self._examined(view).pointers)
 
         at = self.now

@@ -1,6 +1,7 @@
 """The honest figures of a candidate on the month that it never saw, beside what it must beat."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,14 +10,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from formats.contract import ServingContract
 from formats.errors import DataError
+from formats.task import Multiclass, Task
+from platform_assets.answers import encoded
 from platform_assets.promotion.budgets import TEAM
 from platform_assets.promotion.case import OWN, PromotionCase
 from platform_assets.promotion.inference import Model as OnnxModel
 from platform_assets.promotion.memory import resident_growth
 from platform_assets.training.baselines import base_rate, gradient_boosting, group_rate
-from platform_assets.training.metrics import figures, reliability, slices
+from platform_assets.training.folds import training_data
+from platform_assets.training.measures import confusion, figures, reliability, slices
 from platform_assets.training.spec import TrainingData
 
 MODEL = OWN
@@ -24,7 +27,7 @@ BOOSTING = "gradient boosting"
 LATENCY_REQUESTS = 500
 
 Scores = Mapping[str, NDArray[np.float64]]
-# A team's own figure of the hold-out rows (outcome included) and the model's probability of each.
+# A team's own figure of the hold-out rows (outcome included) and the model's answer to each.
 Measurement = Callable[[pl.DataFrame, NDArray[np.float64]], float]
 
 
@@ -36,13 +39,18 @@ class Measured(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """Scores of the same rows by name (the model's under `model`), their figures, the reliability table, and the slices."""
+    """Scores of the same rows by name (the model's under `model`), their figures, the reliability table, and the slices.
 
+    `confusion` is there when there are several classes.
+    """
+
+    task: Task
     label: NDArray[np.float64]
     scores: Scores
     figures: pl.DataFrame
     reliability: pl.DataFrame
     slices: dict[str, pl.DataFrame]
+    confusion: pl.DataFrame | None = None
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -65,17 +73,19 @@ def judge(
     by: tuple[str, ...],
 ) -> Judgement:
     """Score the `judged` rows with the model and with baselines fitted on `training`, and compare."""
-    seen, asked = _data(model.contract, training, label), _data(model.contract, judged, label)
+    task = model.contract.task
+    seen, asked = (training_data(model.contract, label, frame) for frame in (training, judged))
     scores = {
         MODEL: model.predict(judged),
         "base rate": base_rate(seen, asked),
         **({f"rate by {' and '.join(group)}": _group_rate(training, judged, seen, asked, group)} if group else {}),
         BOOSTING: gradient_boosting(seen, asked),
     }
-    truth = asked.label.astype(np.float64)
-    table = pl.DataFrame([{"name": name, **figures(truth, score)} for name, score in scores.items()])
-    parts = {column: slices(judged[column], truth, scores[MODEL]) for column in by}
-    return Judgement(truth, scores, table, reliability(truth, scores[MODEL]), parts)
+    truth = encoded(judged[label], task)
+    table = pl.DataFrame([{"name": name, **figures(task, truth, score)} for name, score in scores.items()])
+    parts = {column: slices(task, judged[column], truth, scores[MODEL]) for column in by}
+    mixed = confusion(task, truth, scores[MODEL]) if isinstance(task, Multiclass) else None
+    return Judgement(task, truth, scores, table, reliability(task, truth, scores[MODEL]), parts, mixed)
 
 
 def latency_p99_ms(model: OnnxModel, judged: pl.DataFrame) -> float:
@@ -121,16 +131,9 @@ def share_forecasts(case: PromotionCase, judged: pl.DataFrame, scores: Scores) -
         case.forecasts.update({OWN: scores[MODEL], "gradient_boosting": scores[BOOSTING]})
 
 
-def _data(contract: ServingContract, frame: pl.DataFrame, label: str) -> TrainingData:
-    numeric = [column.name for column in contract.numeric]
-    return TrainingData.of(frame, label, numeric, {c.name: c.allowed or () for c in contract.categorical})
-
-
 def _group_rate(
     training: pl.DataFrame, judged: pl.DataFrame, seen: TrainingData, asked: TrainingData, group: tuple[str, ...]
 ) -> NDArray[np.float64]:
     # Groups may use columns that are no inputs of the model, such as the hour.
-    wide = TrainingData(training, seen.label, seen.numeric, seen.categorical)
-    return group_rate(
-        wide, TrainingData(judged, asked.label, asked.numeric, asked.categorical), [pl.col(c) for c in group]
-    )
+    wide, questions = replace(seen, features=training), replace(asked, features=judged)
+    return group_rate(wide, questions, [pl.col(c) for c in group])

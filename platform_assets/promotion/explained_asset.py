@@ -52,7 +52,7 @@ def asset_chain(installation: Installation, evidence: Evidence, key: str) -> Ite
         return tell(_Asked(installation, evidence, key, model, f"{model}/{names[1]}/endpoint"))
     if len(names) == 2 and (tell := _OF_A_MODEL.get(names[1])) and _is_model(installation, evidence, model):
         return tell(_Asked(installation, evidence, key, model))
-    if names == ["online_store"] and (installation.home.lake / team).is_dir():
+    if names == ["online_store"] and any(each.startswith(f"{team}/") for each in installation.lake.tables()):
         return _online_store(_Asked(installation, evidence, key))
     return table_chain(installation.lake, key) if installation.lake.digests(base_of(key)) else None
 

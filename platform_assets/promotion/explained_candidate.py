@@ -5,9 +5,12 @@ from collections.abc import Iterator
 import msgspec
 
 from formats.errors import RoadbedError
-from platform_assets.promotion.candidate import Candidate, Fingerprint
+from platform_assets.promotion.candidate import Candidate, Fingerprint, recorded_document, require_recorded
+from platform_assets.promotion.explained_attestations import attestation_links
 from platform_assets.promotion.explained_link import Link, instant, span
 from platform_assets.promotion.staleness import Edge, ages
+from platform_assets.training.record import record_of
+from platform_assets.training.uncommitted import ATTESTATION, read_uncommitted
 from resources.installation import Installation
 
 
@@ -23,10 +26,13 @@ def candidate_chain(installation: Installation, candidate: Candidate) -> Iterato
     facts = {"model": candidate.model, "cutoff": f"{candidate.partition} ({instant(candidate.cutoff)})"}
     facts |= {name: f"{value:.6g}" for name, value in sorted(candidate.measurements.items())}
     yield bundle_link(installation, candidate.bundle, facts)
+    yield from attestation_links(installation, candidate.bundle)
     yield _data_link(installation, candidate, "training set")
     yield _data_link(installation, candidate, "evaluation set")
     runs = {"dagster run": candidate.dagster_run or "none", "mlflow run": candidate.mlflow_run or "none"}
-    trained = _trained(installation, candidate.bundle)
+    trained = _trained(record_of(installation.bundles, candidate.bundle, candidate.fingerprint))
+    if candidate.fingerprint.dirty:
+        yield _uncommitted_link(installation, candidate)
     if trained is None:
         yield Link(
             "code", code_facts(candidate.fingerprint) | runs, None, "the training left no record to compare with"
@@ -40,7 +46,7 @@ def candidate_chain(installation: Installation, candidate: Candidate) -> Iterato
 def trained_chain(installation: Installation, bundle: str) -> Iterator[Link]:
     """A bundle that nobody has evaluated yet: its bytes, and the code by the record of its training."""
     yield bundle_link(installation, bundle, {"candidate": "none: it was not evaluated"})
-    trained = _trained(installation, bundle)
+    trained = _trained(installation.bundles.attestation(bundle, "training"))
     if trained is not None:
         yield Link("code", code_facts(trained.fingerprint) | {"mlflow run": trained.mlflow_run or "none"})
 
@@ -52,6 +58,25 @@ def bundle_link(installation: Installation, bundle: str, facts: dict[str, str]) 
     except RoadbedError as error:
         return Link(f"bundle {bundle}", facts, False, error.message)
     return Link(f"bundle {bundle}", facts, True, "every byte is what its digest says")
+
+
+def _uncommitted_link(installation: Installation, candidate: Candidate) -> Link:
+    """What is known of the changes that no commit has."""
+    what = "uncommitted changes"
+    if ATTESTATION not in candidate.attestations:
+        return Link(what, {}, None, "they were not kept")
+    document = recorded_document(installation.bundles, candidate, ATTESTATION)
+    try:
+        kept = read_uncommitted(require_recorded(candidate, ATTESTATION, document))
+    except RoadbedError as error:
+        return Link(what, {"digest": candidate.attestations[ATTESTATION]}, False, error.message)
+    facts = {
+        "digest": candidate.attestations[ATTESTATION],
+        "beside": kept.commit,
+        "files": ", ".join(kept.files) or "none",
+    }
+    told = "kept beside the bundle, and are what was recorded" if kept.is_whole else f"not kept: {kept.left_out}"
+    return Link(what, facts, True, told)
 
 
 def code_facts(fingerprint: Fingerprint) -> dict[str, str]:
@@ -108,8 +133,7 @@ def _data_link(installation: Installation, candidate: Candidate, which: str) -> 
     )
 
 
-def _trained(installation: Installation, bundle: str) -> _Trained | None:
-    document = installation.bundles.attestation(bundle, "training")
+def _trained(document: bytes | None) -> _Trained | None:
     try:
         return None if document is None else msgspec.json.decode(document, type=_Trained)
     except msgspec.DecodeError:

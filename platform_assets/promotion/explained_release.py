@@ -7,10 +7,10 @@ import msgspec
 from formats.errors import LedgerError, RoadbedError
 from formats.release import read_release
 from platform_assets.promotion.candidate import candidate_of
+from platform_assets.promotion.directory import Known, known_to
 from platform_assets.promotion.evidence import Evidence
 from platform_assets.promotion.explained_candidate import candidate_chain
 from platform_assets.promotion.explained_link import Link, instant, short
-from platform_assets.promotion.identity import Identities, load_identities
 from platform_assets.promotion.issue import document_of, release_path
 from platform_assets.promotion.keys import trusted_keys
 from platform_assets.promotion.records import Decision, Release
@@ -35,10 +35,10 @@ def decision_links(installation: Installation, evidence: Evidence, decision: str
         gone = "the authority did not take it, or with a key that was revoked"
         yield Link(f"decision {short(decision)}", {}, False, gone)
         return
-    yield _decision_link(evidence.by_id[decision], found)
-    identities = load_identities(installation.home)
+    known = known_to(installation.home)
+    yield _decision_link(evidence.by_id[decision], found, known)
     for given in evidence.pointers.statements(found.bundle, found.endpoint):
-        yield _statement_link(evidence.by_id[given.entry], identities, given, found)
+        yield _statement_link(evidence.by_id[given.entry], known, given, found)
 
 
 def newest_decisions(evidence: Evidence, bundle: str | None = None) -> dict[str, str]:
@@ -116,9 +116,10 @@ def _steps_link(evidence: Evidence, release: Release) -> Link:
     return Link(f"steps of release {short(release.release)}", facts, True, "each is signed by the authority")
 
 
-def _decision_link(entry: Entry, found: Decision) -> Link:
+def _decision_link(entry: Entry, found: Decision, known: Known) -> Link:
     facts = {
         "asked by": entry.actor,
+        "by right": known.right_of(entry.actor),
         "decided": instant(entry.at),
         "verdict": found.verdict,
         "policy": f"version {found.policy_version}, {short(found.policy)}",
@@ -129,7 +130,7 @@ def _decision_link(entry: Entry, found: Decision) -> Link:
     return Link(f"decision {short(entry.id)}", facts, True, "signed by the authority")
 
 
-def _statement_link(entry: Entry, identities: Identities, given: Given, decision: Decision) -> Link:
+def _statement_link(entry: Entry, known: Known, given: Given, decision: Decision) -> Link:
     said = given.statement
     counted = given.entry in {*decision.approvals, *(waived.statement for waived in decision.waived)}
     facts = {
@@ -140,6 +141,17 @@ def _statement_link(entry: Entry, identities: Identities, given: Given, decision
         "reason": said.reason,
         **({"gate": said.gate} if said.gate else {}),
         "counted": "yes" if counted else "no",
+        "by right": _right(given),
+        "now": known.why
+        or ("still so" if known.identities.vouches(given) else "no more: key, login or role was taken back"),
     }
-    verified, note = signed_by_its_actor(msgspec.convert(entry.body, Recorded), identities)
+    verified, note = signed_by_its_actor(msgspec.convert(entry.body, Recorded), known.identities)
     return Link(f"{said.verb} by {said.actor}", facts, verified, note or "signed by the person and by the authority")
+
+
+def _right(given: Given) -> str:
+    """What the authority verified when it recorded a word."""
+    if given.login is None:
+        return f"{given.statement.role} then, by the enrolled key {given.keyid[:12]}"
+    claim = given.login.granted.get(given.statement.role, f"the login {given.login.name}")
+    return f"{given.statement.role} then, by a token of {given.login.told}: {claim}"

@@ -3,13 +3,15 @@
 import itertools
 import re
 from collections.abc import Iterator, Sequence
+from textwrap import shorten
 
 import msgspec
+import numpy as np
 import polars as pl
 
 from formats.bundle import read_contract
 from formats.errors import DataError, RoadbedError
-from formats.prediction_log import PredictionRecord
+from formats.prediction_log import PredictionRecord, Value
 from platform_assets.monitoring.spool import find_record
 from platform_assets.monitoring.watch import ledger_finding
 from platform_assets.promotion.candidate import candidate_of, newest_candidate, newest_candidate_of
@@ -21,6 +23,7 @@ from platform_assets.promotion.explained_link import Link, instant, short
 from platform_assets.promotion.explained_release import decision_links, newest_decisions, release_chain
 from platform_assets.promotion.keys import trusted_keys
 from platform_assets.promotion.records import Release
+from platform_assets.tensors import logged_type
 from resources.experiment_tracking import ExperimentTracking
 from resources.installation import Installation
 from resources.ledger import Entry
@@ -29,6 +32,7 @@ from resources.model_registry import ModelRegistry, registered_name
 
 _TOLERANCE = 1e-5
 _UUID_LENGTH = 36
+_LIST = 60  # characters of a tensor
 _MARKS = ("stale", "missing", "degraded")
 _VERSION = re.compile(r"(?P<model>\w+/\w+)@(?P<version>\d+)")
 
@@ -137,8 +141,7 @@ def _prediction(installation: Installation, subject: str) -> PredictionRecord | 
     for released in folder.glob("*/*/*/release.json"):
         if (record := find_record(released.parent, subject)) is not None:
             return record
-    for log in installation.home.lake.glob("*/*/prediction_log"):
-        table = log.relative_to(installation.home.lake).as_posix()
+    for table in (each for each in installation.lake.tables() if each.endswith("/prediction_log")):
         rows = installation.lake.scan(table).filter(pl.col("prediction") == subject).collect()
         if rows.height:
             return _record(rows.row(0, named=True))
@@ -147,15 +150,20 @@ def _prediction(installation: Installation, subject: str) -> PredictionRecord | 
 
 def _record(row: dict[str, object]) -> PredictionRecord:
     named = {name: row.pop(name) for name in ("prediction", "endpoint", "release", "bundle", "asked_at", "served_at")}
-    probability, request = row.pop("probability"), row.pop("request")
+    request, told = row.pop("request"), row.pop("class", None)
+    answers: dict[str, object] = {
+        name: row.pop(name) for name in ("probability", "probabilities", "value") if name in row
+    }
+    if told is not None:
+        del answers["probability"]  # of the class, and among the others
     marks = {name: tuple(filter(None, str(row.pop(name)).split(","))) for name in _MARKS}
-    document = {**named, "probability": probability, **marks, "features": row}
+    document = {**named, **answers, **marks, "features": row}
     return msgspec.convert({**document, "request": msgspec.json.decode(str(request))}, PredictionRecord)
 
 
 def _prediction_link(installation: Installation, record: PredictionRecord) -> Link:
     facts = {
-        "answer": f"{record.probability:.6f}",
+        "answer": _told(record.answer),
         "asked at": instant(record.asked_at),
         "request": msgspec.json.encode(record.request).decode(),
         "features": ", ".join(f"{name}={_shown(value)}" for name, value in sorted(record.features.items())),
@@ -176,8 +184,9 @@ def _prediction_link(installation: Installation, record: PredictionRecord) -> Li
         return Link(
             f"prediction {record.prediction}", facts, None, f"the log hides {', '.join(hidden)}: it cannot be repeated"
         )
-    same = abs(again - record.probability) <= _TOLERANCE
-    return Link(f"prediction {record.prediction}", facts, same, f"the bundle answers these features with {again:.6f}")
+    same = bool(np.allclose(again, record.answer, rtol=_TOLERANCE, atol=_TOLERANCE))
+    told = f"the bundle answers these features with {_told(again)}"
+    return Link(f"prediction {record.prediction}", facts, same, told)
 
 
 def _released(installation: Installation, evidence: Evidence, record: PredictionRecord) -> Iterator[Link]:
@@ -190,12 +199,19 @@ def _released(installation: Installation, evidence: Evidence, record: Prediction
     yield from release_chain(installation, evidence, release)
 
 
-def _again(installation: Installation, record: PredictionRecord) -> float:
+def _again(installation: Installation, record: PredictionRecord) -> float | tuple[float, ...]:
     model = open_model(installation.bundles, record.bundle)
-    types = {c.name: pl.String() if c.type == "text" else pl.Float64() for c in model.contract.columns}
+    types = {column.name: logged_type(column) for column in model.contract.columns}
     row = {name: [record.features.get(name)] for name in types}
-    return float(model.predict(pl.DataFrame(row, schema=types, strict=False))[0])
+    again: float | list[float] = model.predict(pl.DataFrame(row, schema=types, strict=False))[0].tolist()
+    return tuple(again) if isinstance(again, list) else again
 
 
-def _shown(value: float | str | None) -> str:
+def _told(answer: float | tuple[float, ...]) -> str:
+    return " ".join(f"{number:.6f}" for number in (answer if isinstance(answer, tuple) else (answer,)))
+
+
+def _shown(value: Value) -> str:
+    if isinstance(value, list):
+        return shorten(str(value), _LIST, placeholder=" ...]")
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -117,12 +117,12 @@ def _code(candidate: Candidate) -> Facts:
 
 
 def _config(installation: Installation, candidate: Candidate, problems: list[str]) -> Facts:
-    from platform_assets.training.record import TrainingRecord
+    from platform_assets.training.record import TrainingRecord, record_of
 
     print_ = candidate.fingerprint
     facts: Facts = {"digest": print_.config, "seed": print_.seed, "threads": print_.threads}
     facts["hardware"] = print_.hardware
-    document = installation.bundles.attestation(candidate.bundle, "training")
+    document = record_of(installation.bundles, candidate.bundle, print_)
     if document is None:
         return facts
     try:
@@ -155,7 +155,8 @@ def _column(column: Column) -> str:
     allowed = f"{len(column.allowed)} values, {digest_of(column.allowed)[:19]}" if column.allowed is not None else ""
     origin = column.view or "the request"
     marks = ("nullable" if column.nullable else "", "strict" if column.strict else "", column.classification)
-    parts = (f"{column.type} from {origin}", column.unit or "", bounds, allowed, *marks)
+    shape = f" of shape {' by '.join(map(str, column.shape))}" if column.shape else ""
+    parts = (f"{column.type}{shape} from {origin}", column.unit or "", bounds, allowed, *marks)
     return ", ".join(filter(None, parts))
 
 

@@ -16,7 +16,7 @@ from platform_assets.promotion.comparisons import (
 )
 from platform_assets.promotion.dependencies import dependencies_scanned
 from platform_assets.promotion.drift import drift_against_served
-from platform_assets.promotion.inspections import provenance_complete, signature_equals_contract
+from platform_assets.promotion.inspections import code_kept, provenance_complete, signature_equals_contract
 from platform_assets.promotion.leakage import no_leakage
 from platform_assets.promotion.repeatability import deterministic
 from platform_assets.promotion.results import result
@@ -42,6 +42,7 @@ JUDGES: Mapping[type[Gate], Callable[[PromotionCase, Any], GateResult]] = {
     spec.ServingSkew: serving_skew,
     spec.SizeBudget: size_budget,
     spec.ProvenanceComplete: provenance_complete,
+    spec.CodeKept: code_kept,
     spec.SignatureVerified: signature_verified,
     spec.NoLeakage: no_leakage,
     spec.DriftAgainstServed: drift_against_served,

@@ -4,7 +4,12 @@
       emails: [anna@example.org]
       roles: [reviewer]
       keys: ["-----BEGIN PUBLIC KEY-----..."]
-      revoked: []          # ids of keys that no longer count, whatever they signed
+      logins: [company:00u1a2]  # the same person by tokens: an issuer of issuers.yaml, and its subject
+      revoked: []               # ids of keys that no longer count, whatever they signed
+
+A token also speaks for the person who has the address that its issuer verified, in the roles that its claims give. So whoever has
+key and token is one person: counted once, and not heard about their own work. A token of somebody who is not listed speaks in the
+name of that address.
 
 The file belongs to whoever runs the platform: in production the authority's service alone can read and change it. Embedded it is a
 file of the same user as everything else (docs/security.md says what that means).
@@ -21,14 +26,17 @@ from formats.durable import write_atomic
 from formats.errors import ContractError, DeclarationError, IntegrityError
 from formats.home import Home
 from formats.signing import Envelope, PublicKey, key_id, load_public_key, open_envelope
-from platform_assets.promotion.statement import PAYLOAD_TYPE, Statement, read_statement
+from platform_assets.promotion.issuers import Issuer, load_issuers
+from platform_assets.promotion.login import Login
+from platform_assets.promotion.statement import PAYLOAD_TYPE, Given, Statement, read_statement
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """One person. `emails` are those of commits, so that an author is known as such; `keys` are PEM."""
 
     roles: tuple[str, ...]
-    keys: tuple[str, ...]
+    keys: tuple[str, ...] = ()
+    logins: tuple[str, ...] = ()
     emails: tuple[str, ...] = ()
     revoked: tuple[str, ...] = ()
 
@@ -42,8 +50,9 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Identities:
     """Everyone whose word may count."""
 
-    def __init__(self, people: Mapping[str, Identity]) -> None:
+    def __init__(self, people: Mapping[str, Identity], issuers: Mapping[str, Issuer] | None = None) -> None:
         self.people = dict(people)
+        self.issuers = dict(issuers or {})
 
     def opened(self, envelope: bytes) -> tuple[Statement, str]:
         """The statement in `envelope` and the id of its key.
@@ -61,15 +70,53 @@ class Identities:
             raise _refused(f"{name} is no {statement.role}, but {', '.join(self.people[name].roles) or 'nothing'}")
         return statement, keyid
 
-    def vouches(self, statement: Statement, keyid: str) -> bool:
-        """Whether a statement that was recorded once still counts: its key is not revoked, the role still held."""
-        person = self.people.get(statement.actor)
-        return person is not None and statement.role in person.roles and keyid in person.trusted
+    def speaker(self, login: Login) -> str:
+        """The name of whoever speaks by `login`.
 
-    def wrote(self, actor: str, authors: tuple[str, ...]) -> bool:
-        """Whether `actor` is one of the `authors` (names or e-mail addresses)."""
+        Raises ContractError if that is two people, or somebody of whom no address is known, so that their own work is not either.
+        """
+        found = {name for name, person in self.people.items() if _is(name, person, login)}
+        if len(found) > 1:
+            raise _refused(
+                f"the token is {' and '.join(sorted(found))} at once: login and address are of different people"
+            )
+        if found:
+            return found.pop()
+        if login.email is None:
+            raise _refused(f"{login.name} is nobody's login, and the issuer verified no address of theirs")
+        return login.email
+
+    def roles(self, login: Login) -> frozenset[str]:
+        """The roles held by `login`: those that its claims gave and, if the login is listed, those of the person."""
+        listed = [person.roles for person in self.people.values() if login.name in person.logins]
+        return frozenset(login.granted).union(*listed)
+
+    def vouches(self, given: Given) -> bool:
+        """Whether a statement that was recorded once still counts: key or login not taken back, the role still held."""
+        said = given.statement
+        if given.login is not None:
+            return self._still(given.login, said)
+        person = self.people.get(said.actor)
+        return person is not None and said.role in person.roles and given.keyid in person.trusted
+
+    def wrote(self, actor: str, authors: tuple[str, ...], email: str | None = None) -> bool:
+        """Whether `actor`, who has `email` too, is one of the `authors` (names or e-mail addresses)."""
         person = self.people.get(actor)
-        return actor in authors or (person is not None and bool(set(person.emails) & set(authors)))
+        names = {actor, *(person.emails if person else ()), *([email] if email else ())}
+        return bool({name.casefold() for name in names} & {author.casefold() for author in authors})
+
+    def _still(self, login: Login, said: Statement) -> bool:
+        issuer = self.issuers.get(login.issuer)
+        if issuer is None or issuer.issuer != login.url:
+            return False
+        if login.keyid in issuer.revoked or login.subject in issuer.locked:
+            return False
+        kept = {role: told for role, told in login.granted.items() if _told(issuer, role) == told}
+        now = msgspec.structs.replace(login, granted=kept)
+        try:
+            return self.speaker(now) == said.actor and said.role in self.roles(now)
+        except ContractError:
+            return False
 
     def _owner(self, keyid: str) -> tuple[str, PublicKey]:
         for name, person in self.people.items():
@@ -86,17 +133,17 @@ def load_identities(home: Home) -> Identities:
     """The identities of an installation; nobody when there is no file. Raises DeclarationError if it cannot be understood."""
     import yaml
 
-    path = identities_path(home)
+    path, issuers = identities_path(home), load_issuers(home)
     if not path.exists():
-        return Identities({})
+        return Identities({}, issuers)
     try:
         document: Any = yaml.safe_load(path.read_text()) or {}
-        return Identities(msgspec.convert(document, dict[str, Identity]))
+        return Identities(msgspec.convert(document, dict[str, Identity]), issuers)
     except (yaml.YAMLError, msgspec.ValidationError) as error:
         raise DeclarationError(
             "declaration-invalid",
             f"{path.name} cannot be understood: {error}",
-            "each name has roles and keys (PEM), and may have emails and revoked; nothing else",
+            "each name has roles, and may have keys (PEM), logins, emails and revoked; nothing else",
         ) from error
 
 
@@ -112,6 +159,15 @@ def save_identities(home: Home, identities: Identities) -> None:
 def identities_path(home: Home) -> Path:
     """Where the identities of an installation are kept."""
     return home.authority / "identities.yaml"
+
+
+def _is(name: str, person: Identity, login: Login) -> bool:
+    addresses = {address.casefold() for address in (name, *person.emails)}
+    return login.name in person.logins or (login.email is not None and login.email in addresses)
+
+
+def _told(issuer: Issuer, role: str) -> str | None:
+    return issuer.roles[role].told if role in issuer.roles else None
 
 
 def _signer(envelope: bytes) -> str:

@@ -17,6 +17,8 @@ from formats.canonical import sha256_hex
 from formats.contract import ServingContract, decode_contract
 from formats.errors import DataError, IntegrityError
 from formats.profile import ReferenceProfile, decode_profile
+from formats.task import Regression, Task, width_of
+from platform_assets.answers import encoded, sound_answers
 from platform_assets.training.spec import TrainingData
 
 if TYPE_CHECKING:
@@ -78,9 +80,10 @@ class Model:
         return tuple(_tensor(node) for node in self._session.get_outputs())
 
     def predict(self, frame: pl.DataFrame) -> Floats:
-        """The probability of each row. Raises DataError if columns are missing or an answer is not a probability."""
+        """The answer to each row, [N], or [N, K] of several classes. Raises DataError if columns are missing or one is none."""
         tiles = [self.answer(self.feed(tile)) for tile in frame.iter_slices(_TILE)]
-        return np.concatenate(tiles) if tiles else np.empty(0)
+        width = width_of(self.contract.task)
+        return np.concatenate(tiles) if tiles else np.empty(0 if width is None else (0, width))
 
     def feed(self, frame: pl.DataFrame) -> Feed:
         """The rows as the graph's inputs. Raises DataError if a column is missing."""
@@ -89,10 +92,10 @@ class Model:
         return {tensor.name: matrices[tensor.name] for tensor in self.inputs}
 
     def answer(self, feed: Feed) -> Floats:
-        """The probability of each row of `feed`. Raises DataError if an answer is not a probability."""
+        """The answer to each row of `feed`. Raises DataError if one is none of the task's."""
         answer = self._session.run([self.contract.output], feed)[0]
         rows = len(next(iter(feed.values())))
-        return _probabilities(np.asarray(answer, dtype=np.float64).reshape(-1), rows)
+        return _sound(np.asarray(answer, dtype=np.float64), rows, self.contract.task)
 
     def seconds(self, frame: pl.DataFrame) -> float:
         """CPU seconds of this thread that the graph itself takes for the rows of `frame`."""
@@ -119,23 +122,31 @@ def examples(frame: pl.DataFrame, contract: ServingContract, label: str | None =
         )
     return TrainingData(
         features=frame,
-        label=np.empty(0, np.float32) if label is None else frame[label].cast(pl.Float32).to_numpy(),
+        label=np.empty(0, np.float32) if label is None else encoded(frame[label], contract.task).astype(np.float32),
         numeric=tuple(column.name for column in contract.numeric),
         categorical={column.name: column.allowed or () for column in contract.categorical},
+        task=contract.task,
+        shapes=contract.shapes,
     )
 
 
-def _probabilities(answer: Floats, rows: int) -> Floats:
-    if len(answer) != rows:
-        raise DataError("contract-breach", f"the graph gave {len(answer)} answers for {rows} rows", "output [rows]")
-    wrong = int((~((answer >= 0) & (answer <= 1))).sum())
+def _sound(answer: Floats, rows: int, task: Task) -> Floats:
+    width = width_of(task)
+    shaped = answer.reshape(-1) if width is None else answer
+    wanted = (rows,) if width is None else (rows, width)
+    if shaped.shape != wanted:
+        raise DataError(
+            "contract-breach", f"the graph gave {list(answer.shape)} for {rows} rows", f"output {list(wanted)}"
+        )
+    wrong = int((~sound_answers(shaped, task)).sum())
     if wrong:
+        kind = "finite numbers" if isinstance(task, Regression) else "probabilities between 0 and 1"
         raise DataError(
             "contract-breach",
-            f"{wrong} of {rows} answers are not probabilities between 0 and 1",
-            "end the graph with a sigmoid, and let it take missing values",
+            f"{wrong} of {rows} answers are not {kind}",
+            "end the graph with a sigmoid, of several classes a softmax, and let it take missing values",
         )
-    return answer
+    return shaped
 
 
 def _contract(data: bytes, bundle: str) -> ServingContract:

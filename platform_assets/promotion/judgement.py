@@ -25,7 +25,7 @@ from platform_assets.promotion.rehearsal import Rehearsal, newest_rehearsal
 from platform_assets.promotion.spec import AnyGate, GateResult, Origin
 from platform_assets.promotion.standing import Standing, Vouching, missing_approvals, standing, waived
 from resources.bundle_store import FileBundleStore
-from resources.lake import DeltaLake
+from resources.lake_places import open_lake
 from resources.ledger import Entry
 
 Verdict = Literal["approved", "refused", "waiting"]
@@ -150,9 +150,7 @@ def originated(origin: Origin, results: Iterable[GateResult]) -> tuple[GateResul
 
 def _results(desk: Desk, matter: Matter) -> tuple[GateResult, ...]:
     champion = desk.pointers.champion(matter.request.endpoint)
-    case = load_case(
-        matter.candidate, champion, FileBundleStore(desk.home.bundles), DeltaLake(desk.home.lake), desk.trusted
-    )
+    case = load_case(matter.candidate, champion, FileBundleStore(desk.home.bundles), open_lake(desk.home), desk.trusted)
     case.require()
     if matter.rehearsed is not None:
         case.rehearsal = matter.rehearsed[1]
@@ -160,7 +158,10 @@ def _results(desk: Desk, matter: Matter) -> tuple[GateResult, ...]:
     if champion is not None and (before := rehearsed_before(desk.evidence, champion.bundle, model, policy)):
         case.champion_rehearsal = before[1]
     own = declared_gates(matter.candidate, policy)
-    return (*originated("policy", evaluate(case, policy.gates)), *originated("declared", evaluate(case, own)))
+    return (
+        *originated("policy", evaluate(case, policy.gates_for(case.contract.task))),
+        *originated("declared", evaluate(case, own)),
+    )
 
 
 def _verdict(reasons: tuple[str, ...], missing: tuple[str, ...]) -> Verdict:

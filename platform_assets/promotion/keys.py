@@ -32,8 +32,8 @@ def create_key(home: Home) -> PrivateKey:
         home.authority.mkdir(parents=True, exist_ok=True)
         with (home.authority / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not _private(home).exists():
-                write_atomic(_private(home), private_pem(new_private_key()), mode=0o600)
+            if not private_key_file(home).exists():
+                write_atomic(private_key_file(home), private_pem(new_private_key()), mode=0o600)
             key = load_key(home)
             write_atomic(home.authority / CURRENT, public_pem(key.public_key()))
     except OSError as error:
@@ -43,7 +43,7 @@ def create_key(home: Home) -> PrivateKey:
 
 def load_key(home: Home) -> PrivateKey:
     """The authority's private key. Raises PromotionError if it is absent, unreadable, no key, or open to other users."""
-    path = _private(home)
+    path = private_key_file(home)
     try:
         if path.stat().st_mode & _OTHERS:
             raise _unavailable(
@@ -67,7 +67,7 @@ def replace_key(home: Home) -> str:
     old = load_key(home).public_key()
     try:
         write_atomic(home.authority / RETIRED / f"{key_id(old)}.pub", public_pem(old))
-        write_atomic(_private(home), private_pem(new_private_key()), mode=0o600)
+        write_atomic(private_key_file(home), private_pem(new_private_key()), mode=0o600)
     except OSError as error:
         raise _unstored(error) from error
     return key_id(create_key(home).public_key())
@@ -108,7 +108,8 @@ def public_keys(home: Home) -> tuple[PublicKey, ...]:
     return trusted
 
 
-def _private(home: Home) -> Path:
+def private_key_file(home: Home) -> Path:
+    """Where the key that signs lies; in service mode nothing is there for a team."""
     return home.authority / "key.pem"
 
 

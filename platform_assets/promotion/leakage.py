@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 
+import polars as pl
+
+from formats.task import Binary, Multiclass, Regression
 from platform_assets.datasets.overlap import shared
-from platform_assets.datasets.proxies import separations
+from platform_assets.datasets.proxies import Separation, separations, weighed
 from platform_assets.promotion.case import PromotionCase, time_range
 from platform_assets.promotion.results import Finding, bounded, finding, listed
 from platform_assets.promotion.spec import GateResult, NoLeakage
+from platform_assets.tensors import element_names, unrolled
 
 
 def no_leakage(case: PromotionCase, gate: NoLeakage) -> GateResult:
@@ -15,14 +19,39 @@ def no_leakage(case: PromotionCase, gate: NoLeakage) -> GateResult:
     failures = [*time_findings(case), *twice]
     if failures:
         return listed(gate, failures, "")
-    _ = case.label  # of 0 and 1 alone
-    label = case.candidate.label
-    columns = [column.name for column in case.contract.columns if column.name != label]
-    found = sorted(separations(case.frame, case.training, columns, label), key=lambda separation: -separation.auc)
+    found = sorted(weighed(_separations(case), case.contract.shapes), key=lambda separation: -separation.auc)
     value = found[0].auc if found else 0.5
     first = f"the strongest is {found[0].column} by its {found[0].by}" if found else "none can be ranked"
     message = f"alone, a column reaches an AUC of {value:.4f} at most ({first}); {gate.maximum_auc} would be suspicious"
     return bounded(gate, value, gate.maximum_auc, message, most=True, table=[one._asdict() for one in found])
+
+
+def _separations(case: PromotionCase) -> Iterator[Separation]:
+    """How each input alone, of a tensor each element, ranks the outcomes.
+
+    These are the two, or each class against the rest, or values above the median of training.
+    """
+    _ = case.label  # of the task's outcomes alone
+    label, task = case.candidate.label, case.contract.task
+    taken = [column for column in case.contract.columns if column.name != label]
+    columns = [name for column in taken for name in element_names(column.name, column.shape)]
+    wide, known = (unrolled(frame, case.contract.shapes) for frame in (case.frame, case.training))
+    if isinstance(task, Binary):
+        yield from separations(wide, known, columns, label)
+        return
+    for what, outcome in _outcomes(case, task):
+        judged, learnt = (frame.with_columns(outcome.alias(label)) for frame in (wide, known))
+        for separation in separations(judged, learnt, columns, label):
+            yield separation._replace(by=f"{separation.by}, {what}")
+
+
+def _outcomes(case: PromotionCase, task: Multiclass | Regression) -> Iterator[tuple[str, pl.Expr]]:
+    label = pl.col(case.candidate.label)
+    if isinstance(task, Multiclass):
+        yield from ((f"of {name}", label.cast(pl.String) == name) for name in task.classes)
+    else:
+        middle = case.training.select(label.median()).item()
+        yield f"above {middle:g}", label > middle
 
 
 def time_findings(case: PromotionCase) -> Iterator[Finding]:

@@ -13,16 +13,17 @@ from formats.errors import ErrorCode
 from formats.lifecycle import State
 from platform_assets.promotion.records import Waived
 from platform_assets.promotion.spec import GateResult
-from platform_assets.promotion.statement import Statement
+from platform_assets.promotion.statement import Statement, Word
 from resources.ledger_verification import Finding
 
 
 class Request(
     msgspec.Struct, frozen=True, kw_only=True, tag_field="request", tag=str.lower, forbid_unknown_fields=True
 ):
-    """Base of the requests. `actor` is who asks: a person's name, or a process."""
+    """Base of the requests. `actor` is who asks: a person's name, or a process; with a person's `token`, whoever that is of."""
 
     actor: str = "roadbed"
+    token: str | None = None
 
 
 class Initialise(Request, frozen=True, kw_only=True):
@@ -96,11 +97,18 @@ class Say(Request, frozen=True, kw_only=True):
     envelope: str
 
 
+class Speak(Request, frozen=True, kw_only=True):
+    """A person's word with their `token` instead of a signature; `role` may be left out by who holds one."""
+
+    word: Word
+    role: str | None = None
+
+
 class Verify(Request, frozen=True, kw_only=True):
     """Is the ledger whole?"""
 
 
-AnyRequest = Initialise | Attest | Decide | Rolling | Live | Fail | Rollback | Renew | Lift | Say | Verify
+AnyRequest = Initialise | Attest | Decide | Rolling | Live | Fail | Rollback | Renew | Lift | Say | Speak | Verify
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, tag_field="answer", tag=str.lower):

@@ -1,5 +1,6 @@
-"""What people call a release or a bundle: its digest, the beginning of one, an endpoint, or `<endpoint>@<sequence>`."""
+"""What people call a release or a bundle: a digest or its beginning, `<endpoint>[@<sequence>]`, `<team>/<model>@<cutoff>`."""
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from resources.ledger import Entry
 
 # `sha256:` and twelve digits: what tables show.
 _SHORTEST = 19
+_CUTOFF = re.compile(r"(?P<model>\w+/\w+)@(?P<cutoff>\d{4}-\d{2}-\d{2})")
 
 
 class Named(NamedTuple):
@@ -38,6 +40,9 @@ def named(evidence: Evidence, name: str) -> Named:
         decision = evidence.pointers.find_decision(release.approval.decision)
         return Named(name, release.bundle, release, decision, _proposed(evidence, release, decision))
     rows = _candidates(evidence)
+    if (found := _CUTOFF.fullmatch(name)) is not None:
+        proposed = _of_cutoff(rows.values(), found["model"], found["cutoff"])
+        return Named(name, proposed.subject, None, None, proposed)
     bundle = only(rows, name, "release or bundle")
     return Named(name, bundle, None, None, rows[bundle])
 
@@ -51,7 +56,7 @@ def only(known: Iterable[str], name: str, what: str) -> str:
         "release-missing",
         f"{len(found)} entries of the ledger are a {what} called {name!r}",
         f"give a digest or its first {_SHORTEST} characters, as `roadbed history` shows them; <endpoint> for what is live "
-        "there, or <endpoint>@<number> for one of its releases",
+        "there, <endpoint>@<number> for one of its releases, or <team>/<model>@<cutoff>",
     )
 
 
@@ -73,6 +78,18 @@ def _of_endpoint(evidence: Evidence, endpoint: str, number: str) -> Release:
         what = f"release {number}" if number else "a live release"
         raise ReleaseError("release-missing", f"{endpoint} has not {what}", "`roadbed history` lists its releases")
     return release
+
+
+def _of_cutoff(rows: Iterable[Entry], model: str, cutoff: str) -> Entry:
+    """The newest candidate of the model that was trained up to the cutoff."""
+    asked = [row for row in rows if (row.inputs.get("model"), row.inputs.get("partition")) == (model, cutoff)]
+    if not asked:
+        raise ReleaseError(
+            "release-missing",
+            f"the ledger knows no candidate of {model} that was trained up to {cutoff}",
+            "`roadbed explain <team>/<model>` shows the newest; a bundle becomes a candidate when it is evaluated",
+        )
+    return max(asked, key=lambda row: row.sequence)
 
 
 def _candidates(evidence: Evidence) -> dict[str, Entry]:

@@ -4,10 +4,10 @@ import base64
 
 import polars as pl
 
-from platform_assets.promotion.spec import GateResult
+from platform_assets.promotion.spec import FIGURES, GateResult
 from platform_assets.training.plots import reliability_sketch
 
-_FIGURES = ("auc", "pr_auc", "log_loss", "brier", "psi")
+_FIGURES = (*dict.fromkeys(name for names in FIGURES.values() for name in names), "psi")
 _BARS = 12
 
 

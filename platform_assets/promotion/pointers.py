@@ -71,6 +71,12 @@ class Pointers:
         """Bundles that were rolled back and that nobody has lifted since."""
         return frozenset(self._bars.values())
 
+    @property
+    def used_tokens(self) -> frozenset[str]:
+        """What tokens were used with people's words, as `Login.used`."""
+        given = (each for said in self._statements.values() for each in said)
+        return frozenset(each.login.used for each in given if each.login is not None)
+
     def bars(self, bundle: str) -> tuple[str, ...]:
         """Ids of the bars on `bundle`."""
         return tuple(bar for bar, barred in self._bars.items() if barred == bundle)
@@ -174,7 +180,7 @@ class Pointers:
             self._decided[decision.bundle, decision.endpoint] = (entry.sequence, entry.id)
         elif entry.kind == "statement":
             recorded = _body(entry, Recorded)
-            given = Given(entry.id, entry.sequence, recorded.keyid, recorded.statement)
+            given = Given(entry.id, entry.sequence, recorded.keyid, recorded.statement, recorded.login)
             self._statements.setdefault(entry.subject, []).append(given)
         elif entry.kind == "policy":
             self._policies[entry.subject] = (entry.id, _body(entry, PolicyInForce).policy)

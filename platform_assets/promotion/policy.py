@@ -25,6 +25,7 @@ import msgspec
 from formats.canonical import digest_of
 from formats.errors import DeclarationError
 from formats.home import Home
+from formats.task import Task
 from platform_assets.promotion.spec import AnyGate
 
 
@@ -54,8 +55,9 @@ class Freeze(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `environment` asks for. `version` is for people; decisions record the digest.
 
-    An approval counts for `approval_days`. `after` names the environment in which a bundle must have been live before.
-    Without `declared_gates` a team's own gates are not asked for here.
+    Of the gates those count for a model whose metric its task has (`gates_for`). An approval counts for `approval_days`. `after`
+    names the environment in which a bundle must have been live before. Without `declared_gates` a team's own gates are not asked
+    for here.
     """
 
     environment: str
@@ -72,6 +74,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def digest(self) -> str:
         """`sha256:<hex>` of the policy's content."""
         return digest_of(msgspec.to_builtins(self))
+
+    def gates_for(self, task: Task) -> tuple[AnyGate, ...]:
+        """The gates that a model of `task` can be asked: a metric belongs to tasks, and a policy asks one of each."""
+        return tuple(gate for gate in self.gates if gate.applies_to(task))
 
     def frozen(self, now: datetime) -> Freeze | None:
         """The freeze that `now` lies in; the last to end, when there are several."""

@@ -15,7 +15,7 @@ from platform_assets.promotion.records import Decision, PolicyInForce
 from platform_assets.promotion.statement import PAYLOAD_TYPE, Recorded, read_statement
 from resources.ledger import Entry, Kind
 
-What = Literal["refused", "waiting", "approve", "reject", "waive", "bar", "lift", "policy", "forged"]
+What = Literal["refused", "waiting", "approve", "reject", "waive", "erase", "mask", "bar", "lift", "policy", "forged"]
 
 
 class Remark(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +105,10 @@ def _statement(row: Entry, identities: Identities, endpoint: str) -> Iterator[Re
 
 
 def signed_by_its_actor(recorded: Recorded, identities: Identities) -> tuple[bool | None, str]:
-    """Whether the person's own signature verifies, and why not. None: their key is known no more."""
+    """Whether the person's own signature verifies, and why not. None: their key is known no more, or it was said with a token."""
+    if recorded.login is not None or recorded.envelope is None:
+        told = "" if recorded.login is None else f" of {recorded.login.told}, key {recorded.keyid[:12]}"
+        return None, f"said with a token{told}, which the authority verified"
     person = identities.people.get(recorded.statement.actor)
     if person is None or recorded.keyid not in person.trusted:
         return None, f"the key {recorded.keyid[:12]} of {recorded.statement.actor} is enrolled no more, or revoked"

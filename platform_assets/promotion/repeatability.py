@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from platform_assets.answers import distance
 from platform_assets.promotion.case import PromotionCase
 from platform_assets.promotion.inference import Feed, Model
 from platform_assets.promotion.results import bounded, result
@@ -20,11 +21,12 @@ def deterministic(case: PromotionCase, gate: Deterministic) -> GateResult:
     """Equal bits in a repeated run, and answers within the tolerance in other company."""
     feed, first = case.model.feed(case.frame.head(gate.rows)), case.score[: gate.rows]
     again, once_more = case.model.answer(feed), case.model.answer(feed)
-    repeated = int((again != once_more).sum())
+    repeated = int((distance(again, once_more) != 0).sum())
     if repeated:
         return result(gate, "failed", f"{repeated} of {len(first)} rows were answered otherwise when asked again")
     differences = {"in the whole hold-out": _largest(again, first)}
     differences |= {way: ask(case.model, feed, again) for way, ask in _WAYS.items()}
+    differences = {way: difference / case.unit for way, difference in differences.items()}
     worst = max(differences, key=lambda way: differences[way])
     message = (
         f"{len(first)} rows have the same bits again; in other company they differ by {differences[worst]:.2g} at most "
@@ -35,7 +37,7 @@ def deterministic(case: PromotionCase, gate: Deterministic) -> GateResult:
 
 
 def _largest(one: Floats, other: Floats) -> float:
-    return float(np.abs(one - other).max(initial=0.0))
+    return float(distance(one, other).max(initial=0.0))
 
 
 def _batched(size: int, rows: int | None = None) -> Callable[[Model, Feed, Floats], float]:

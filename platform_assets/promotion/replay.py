@@ -27,7 +27,7 @@ from platform_assets.promotion.policy import Policy
 from platform_assets.promotion.records import Decision, PolicyInForce
 from platform_assets.promotion.remeasure import Record, remeasured
 from platform_assets.promotion.spec import AnyGate, GateResult, Origin
-from platform_assets.promotion.statement import Given, Statement
+from platform_assets.promotion.statement import Given
 from resources.ledger import Entry
 from resources.ledger_entry import plain_document
 
@@ -106,7 +106,7 @@ def weigh_again(evidence: Evidence, row: Entry, policy: Policy) -> Weighed:
         Bench(before, vouching, recorded.weighed_at or row.at), request, _candidate(before, recorded), policy
     )
     record = _record(before, matter, recorded, _policy_of(evidence, row, recorded))
-    own, declared = policy.gates, declared_gates(matter.candidate, policy)
+    own, declared = policy.gates_for(matter.candidate.task), declared_gates(matter.candidate, policy)
     results = (*_again(record, own, "policy"), *_again(record, declared, "declared"))
     known = {(result.name, result.origin) for result in results}
     asked: list[tuple[AnyGate, Origin]] = [
@@ -121,13 +121,13 @@ class _AsCounted:
     """Vouches for the statements that a decision took into account, and for no other."""
 
     def __init__(self, counted: Iterable[Given]) -> None:
-        self._counted = [(given.statement, given.keyid) for given in counted]
+        self._counted = list(counted)
 
-    def vouches(self, statement: Statement, keyid: str) -> bool:
-        return (statement, keyid) in self._counted
+    def vouches(self, given: Given) -> bool:
+        return given in self._counted
 
-    def wrote(self, actor: str, authors: tuple[str, ...]) -> bool:
-        return actor in authors
+    def wrote(self, actor: str, authors: tuple[str, ...], email: str | None = None) -> bool:
+        return bool({actor, email} & set(authors))
 
 
 def _candidate(before: Evidence, recorded: Decision) -> Entry:

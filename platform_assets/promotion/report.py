@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from platform_assets.promotion.directory import known_to
 from platform_assets.promotion.evidence import Evidence
 from platform_assets.promotion.explained_link import Link
 from platform_assets.promotion.explanation import explain
 from platform_assets.promotion.history import History, Tenure, history_of
-from platform_assets.promotion.identity import load_identities
 from platform_assets.promotion.page import rendered
 from platform_assets.promotion.remarks import Remark
 from platform_assets.promotion.spec import GateResult
+from resources.clock import wall_now
 from resources.installation import Installation
 from resources.ledger_places import anchor_stores
 
@@ -34,6 +35,12 @@ class Report(NamedTuple):
     live: Facts | None
     gates: tuple[GateResult, ...]
     links: tuple[Link, ...]
+    recorded: datetime | None
+
+    @property
+    def signatures(self) -> tuple[Link, ...]:
+        """The attestations among the links."""
+        return tuple(link for link in self.links if link.what.startswith("attestation "))
 
     @property
     def verified(self) -> bool:
@@ -43,7 +50,7 @@ class Report(NamedTuple):
 
 def report_on(evidence: Evidence, installation: Installation, endpoint: str) -> Report:
     """The report about `endpoint`. Raises what `history_of` raises."""
-    history = history_of(evidence, load_identities(installation.home), endpoint)
+    history = history_of(evidence, known_to(installation.home).identities, endpoint)
     champion, now = evidence.pointers.champion(endpoint), installation.clock.now()
     decision = None if champion is None else evidence.pointers.find_decision(champion.approval.decision)
     tenure = next((one for one in history.releases if champion and one.release == champion.release), None)
@@ -55,6 +62,7 @@ def report_on(evidence: Evidence, installation: Installation, endpoint: str) -> 
         live=None if champion is None or tenure is None else list(_live(tenure, champion.approval.expires_at, now)),
         gates=decision.results if decision else (),
         links=() if champion is None else explain(installation, champion.release, evidence),
+        recorded=None if decision is None else _recorded(evidence, decision.candidate),
     )
 
 
@@ -63,7 +71,15 @@ def html(report: Report) -> bytes:
     bundle = dict(report.live or ()).get("bundle")
     words = [remark for remark in report.history.remarks if remark.what in _WORDS and remark.subject == bundle]
     others = _others(report.history.remarks, words)
-    return rendered("report.html", **report._asdict(), verified=report.verified, words=words, events=others)
+    age = _days(wall_now() - report.recorded) if report.recorded else "unknown"
+    found = {"signatures": report.signatures, "recorded_age": age, "words": words, "events": others}
+    return rendered("report.html", **report._asdict(), verified=report.verified, **found)
+
+
+def _recorded(evidence: Evidence, candidate: str) -> datetime | None:
+    """Since when, by the wall, that stands in the ledger which the attestations say."""
+    entry = evidence.by_id.get(candidate)
+    return None if entry is None else entry.recorded_at
 
 
 def _others(remarks: tuple[Remark, ...], words: list[Remark]) -> list[Remark]:

@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 
 from formats.contract import Column, ServingContract
 from formats.errors import DataError
+from formats.task import Regression
+from platform_assets.answers import distance
 from platform_assets.promotion.broken_requests import UNKNOWN, broken_requests, judge_requests
 from platform_assets.promotion.case import PromotionCase
 from platform_assets.promotion.inference import Feed
 from platform_assets.promotion.results import Finding, bounded, finding, listed
 from platform_assets.promotion.spec import GateResult, Robust
+from platform_assets.tensors import block, elements
 from serving.columns import bounds
 
 Floats = NDArray[np.float64]
@@ -27,11 +30,11 @@ _SEED = 0
 
 
 class Disturbance(NamedTuple):
-    """One column of an input of the graph set to a value, in all rows."""
+    """One column of an input of the graph, a tensor with all its elements, set to a value in all rows."""
 
     what: str
     input: str
-    column: int
+    place: slice
     value: float | str
 
 
@@ -50,12 +53,13 @@ def robust(case: PromotionCase, gate: Robust) -> GateResult:
     failures += judge_requests(case.served.decoder, requests)
     if failures:
         return listed(gate, failures, "")
-    changes = np.abs(case.model.predict(_noisy(case, places, gate.perturbation)) - case.score[places])
+    noisy = case.model.predict(_noisy(case, places, gate.perturbation))
+    changes = distance(noisy, case.score[places]) / case.unit
     share = float((changes <= gate.maximum_change).mean())
     message = (
         f"noise of {gate.perturbation:g} standard deviations changes {share:.2%} of {len(places)} rows by at most "
         f"{gate.maximum_change}, and {gate.share:.2%} are asked for; {len(effects)} extremes were answered with "
-        f"probabilities, {len(requests)} broken requests were refused"
+        f"{_answers(case.contract)}, {len(requests)} broken requests were refused"
     )
     strongest = sorted(effects, key=lambda effect: -effect.largest_change)
     table = [Effect("noise on every number", float(changes.max())), *strongest]
@@ -70,22 +74,29 @@ def _try_disturbances(case: PromotionCase) -> tuple[list[Finding], list[Effect]]
     effects: list[Effect] = []
     for disturbance in _disturbances(case.contract):
         try:
-            change = np.abs(case.model.answer(_disturbed(feed, disturbance)) - expected).max()
+            change = distance(case.model.answer(_disturbed(feed, disturbance)), expected).max() / case.unit
         except DataError as error:
-            failures.append(finding(disturbance.what, error.message, "probabilities"))
+            failures.append(finding(disturbance.what, error.message, _answers(case.contract)))
         else:
             effects.append(Effect(disturbance.what, float(change)))
     return failures, effects
 
 
+def _answers(contract: ServingContract) -> str:
+    return "finite numbers" if isinstance(contract.task, Regression) else "probabilities"
+
+
 def _disturbances(contract: ServingContract) -> Iterator[Disturbance]:
-    for place, column in enumerate(contract.numeric):
+    places = contract.places
+    for column in contract.numeric:
+        place = places[column.name]
         if column.nullable:
             yield Disturbance(f"{column.name} missing", "numeric", place, np.nan)
         if column.type != "bool":
             for end, value in zip(("least", "greatest"), _ends(column), strict=True):
                 yield Disturbance(f"{column.name} at its {end}", "numeric", place, value)
-    for place, column in enumerate(contract.categorical):
+    for index, column in enumerate(contract.categorical):
+        place = slice(index, index + 1)
         if column.nullable:
             yield Disturbance(f"{column.name} missing", "categorical", place, "")
         if not column.strict:
@@ -94,7 +105,7 @@ def _disturbances(contract: ServingContract) -> Iterator[Disturbance]:
 
 def _disturbed(feed: Feed, disturbance: Disturbance) -> Feed:
     matrix = feed[disturbance.input].copy()
-    matrix[:, disturbance.column] = disturbance.value
+    matrix[:, disturbance.place] = disturbance.value
     return {**feed, disturbance.input: matrix}
 
 
@@ -110,10 +121,13 @@ def _noisy(case: PromotionCase, places: NDArray[np.intp], perturbation: float) -
     for column in case.contract.numeric:
         if column.type == "bool":
             continue
-        scale = perturbation * _deviation(case.training[column.name])
-        values = rows[column.name].cast(pl.Float64) + pl.Series(random.normal(0, 1, len(places)) * scale)
+        scale = perturbation * _deviation(elements(case.training[column.name]))
+        held = rows[column.name]
+        given = pl.Series(block(held, column.shape).ravel()) if column.shape else held
+        values = given.cast(pl.Float64) + pl.Series(random.normal(0, 1, given.len()) * scale)
         within = values.clip(*_ends(column))
-        changed.append((within.round() if column.type == "int" else within).alias(column.name))
+        noisy = within.round() if column.type == "int" else within
+        changed.append((noisy.reshape((len(places), *column.shape)) if column.shape else noisy).alias(column.name))
     return rows.with_columns(changed)
 
 

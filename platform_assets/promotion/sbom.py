@@ -6,12 +6,14 @@ It has no time and no random number: a rerun in the same environment gives the s
 import json
 from collections.abc import Iterable, Iterator
 from importlib.metadata import Distribution, distributions
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
 from formats.canonical import canonical_json
+from formats.task import BINARY, Task, TaskKind, kind_of
 from platform_assets.promotion.advisories import normalized
 from platform_assets.promotion.card import Data, ModelCard
+from platform_assets.promotion.spec import FIGURES
 
 if TYPE_CHECKING:
     from cyclonedx.model.component import Component
@@ -27,6 +29,13 @@ class Package(NamedTuple):
     licence: str
 
 
+_TASKS: Final[dict[TaskKind, str]] = {
+    "binary": "binary classification",
+    "multiclass": "multiclass classification",
+    "regression": "regression",
+}
+
+
 def installed_packages() -> tuple[Package, ...]:
     """The packages of this environment, by name."""
     found = {
@@ -36,8 +45,8 @@ def installed_packages() -> tuple[Package, ...]:
     return tuple(found[name] for name in sorted(found))
 
 
-def make_sbom(card: ModelCard, packages: Iterable[Package]) -> bytes:
-    """The bill of materials of the card's bundle."""
+def make_sbom(card: ModelCard, packages: Iterable[Package], task: Task = BINARY) -> bytes:
+    """The bill of materials of the card's bundle, whose model answers `task`."""
     from cyclonedx.model.bom import Bom
     from cyclonedx.output.json import JsonV1Dot6
 
@@ -46,7 +55,7 @@ def make_sbom(card: ModelCard, packages: Iterable[Package]) -> bytes:
     bom.register_dependency(bom.metadata.component, bom.components)
     document = json.loads(JsonV1Dot6(bom).output_as_string())
     # The library knows no model cards yet (11.12), and stamps each document.
-    document["metadata"]["component"]["modelCard"] = _model_card(card)
+    document["metadata"]["component"]["modelCard"] = _model_card(card, kind_of(task))
     del document["metadata"]["timestamp"]
     document["serialNumber"] = ""
     document["serialNumber"] = f"urn:uuid:{uuid5(NAMESPACE_URL, canonical_json(document).decode())}"
@@ -76,12 +85,12 @@ def _library(package: Package) -> "Component":
     return Component(name=package.name, version=package.version, bom_ref=purl.to_string(), purl=purl, licenses=licences)
 
 
-def _model_card(card: ModelCard) -> dict[str, Any]:
+def _model_card(card: ModelCard, kind: TaskKind) -> dict[str, Any]:
     metrics = [{"type": name, "value": f"{value:.6f}"} for name, value in card.figures.items()]
-    metrics += list(_sliced(card))
+    metrics += list(_sliced(card, FIGURES[kind][0]))
     return {
         "modelParameters": {
-            "task": "binary classification",
+            "task": _TASKS[kind],
             "datasets": [_dataset("training", card.training_data), _dataset("evaluation", card.evaluation_data)],
         },
         "quantitativeAnalysis": {"performanceMetrics": metrics},
@@ -93,11 +102,11 @@ def _model_card(card: ModelCard) -> dict[str, Any]:
     }
 
 
-def _sliced(card: ModelCard) -> Iterator[dict[str, str]]:
+def _sliced(card: ModelCard, figure: str) -> Iterator[dict[str, str]]:
     for column, rows in card.slices.items():
         for row in rows:
-            if row.get("auc") is not None:
-                yield {"type": "auc", "value": f"{row['auc']:.6f}", "slice": f"{column}={row[column]}"}
+            if row.get(figure) is not None:
+                yield {"type": figure, "value": f"{row[figure]:.6f}", "slice": f"{column}={row[column]}"}
 
 
 def _dataset(which: str, data: Data) -> dict[str, Any]:

@@ -19,7 +19,8 @@ _PATH = "/v1/requests"
 class ServiceAuthority(Authority):
     """The service at `url`; it knows the caller by the token in `token_file`, and writes the caller's name as actor."""
 
-    def __init__(self, url: str, token_file: Path) -> None:
+    def __init__(self, url: str, token_file: Path, token: str | None = None) -> None:
+        super().__init__(token)
         self._url = f"{url.rstrip('/')}{_PATH}"
         self._token_file = token_file
 
@@ -50,10 +51,14 @@ class ServiceAuthority(Authority):
             ) from error
 
 
-def authority_of(home: Home) -> Authority:
+def authority_of(home: Home, token: str | None = None) -> Authority:
     """The authority of the installation in `home`: the service that authority.yaml names, else a process of this machine.
+
+    `token` is that of the person who asks, as their issuer gave it.
 
     Raises DeclarationError if that file cannot be understood.
     """
     service = read_settings(home).service
-    return LocalAuthority(home) if service is None else ServiceAuthority(service.url, Path(service.token_file))
+    if service is None:
+        return LocalAuthority(home, token)
+    return ServiceAuthority(service.url, Path(service.token_file), token)

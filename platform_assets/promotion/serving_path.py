@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from platform_assets.answers import distance
 from platform_assets.promotion.case import PromotionCase
 from platform_assets.promotion.results import bounded, listed
 from platform_assets.promotion.spec import GateResult, ServingSkew
@@ -28,8 +29,7 @@ def serving_skew(case: PromotionCase, gate: ServingSkew) -> GateResult:
             answers.append(case.served.run(batch.numeric, batch.categorical).astype(np.float64))
     if refusals:
         return listed(gate, refusals, "")
-    differences = np.abs(np.concatenate(answers) - expected)
-    worst = float(differences.max())
+    worst = float(distance(np.concatenate(answers), expected).max()) / case.unit
     message = (
         f"{len(places)} hold-out rows differ by {worst:.2g} at most between the table and the endpoint's path; "
         f"{gate.tolerance:g} is allowed"

@@ -1,6 +1,6 @@
 """Gates on parts of the hold-out: the worst one, and how far the parts are from each other."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import sqrt
 from typing import Any, NamedTuple
 
@@ -8,21 +8,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from formats.errors import DataError
+from formats.task import BINARY, Binary, Task, kind_of
 from platform_assets.promotion.case import PromotionCase
-from platform_assets.promotion.comparisons import METRICS, losses_of
+from platform_assets.promotion.comparisons import losses_of
 from platform_assets.promotion.results import bounded
-from platform_assets.promotion.significance import area, wilson
+from platform_assets.promotion.significance import area, standard_error, wilson
 from platform_assets.promotion.spec import LOSSES, GateResult, Metric, SliceGap, WorstSlice
+from platform_assets.training.measures import MEASURES, measured
 
 Floats = NDArray[np.float64]
 
 
 class Slice(NamedTuple):
-    """Rows that agree in the gate's columns. `value` is None where the slice is not judged, `error` its standard error."""
+    """Rows that agree in the gate's columns. `value` is None where the slice is not judged, `error` its standard error.
+
+    `positives` are those of two outcomes, None of other tasks.
+    """
 
     name: str
     rows: int
-    positives: int
+    positives: int | None
     value: float | None
     error: float | None
 
@@ -62,7 +67,23 @@ def _slices(case: PromotionCase, gate: WorstSlice | SliceGap) -> Iterator[Slice]
     for values, part in frame.partition_by(gate.by, as_dict=True, include_key=False).items():
         places = part["place of the row"].to_numpy()
         name = ", ".join("missing" if value is None else str(value) for value in values)
-        yield _slice(name, case.label[places], case.score[places], gate)
+        sliced = _slice if isinstance(case.contract.task, Binary) else _slice_of(case.contract.task)
+        yield sliced(name, case.label[places], case.score[places], gate)
+
+
+def _slice_of(task: Task) -> Callable[[str, Floats, Floats, WorstSlice | SliceGap], Slice]:
+    """How slices of several classes or of numbers are judged; one whose rows do not have the figure is not."""
+
+    def judge(name: str, label: Floats, answer: Floats, gate: WorstSlice | SliceGap) -> Slice:
+        measure, rows = MEASURES[kind_of(task)][gate.metric], len(label)
+        try:
+            value = None if rows < max(gate.min_rows, 2) else measure.of(label, answer)
+        except DataError:
+            value = None
+        error = None if value is None else standard_error(measure.rows(label, answer), measure.figure)
+        return Slice(name, rows, None, value, error)
+
+    return judge
 
 
 def _slice(name: str, label: NDArray[np.bool_], score: Floats, gate: WorstSlice | SliceGap) -> Slice:
@@ -76,7 +97,7 @@ def _slice(name: str, label: NDArray[np.bool_], score: Floats, gate: WorstSlice 
 def _figure(metric: Metric, label: NDArray[np.bool_], score: Floats) -> tuple[float, float | None]:
     if metric == "auc":
         return area(label, score)
-    value = METRICS[metric](label, score)
+    value = measured(BINARY, metric, label.astype(np.float64), score)
     if metric == "pr_auc":
         return value, None
     return value, float(np.std(losses_of(metric, label, score), ddof=1)) / sqrt(len(label))
@@ -101,10 +122,12 @@ def _table(gate: WorstSlice | SliceGap, found: list[Slice]) -> list[dict[str, An
 
 
 def _row(metric: Metric, part: Slice) -> dict[str, Any]:
+    found = {metric: part.value, "standard_error": part.error, "judged": part.value is not None}
+    if part.positives is None:
+        return {"slice": part.name, "rows": part.rows, **found}
     low, high = wilson(part.positives, part.rows)
     row = {"slice": part.name, "rows": part.rows, "rate": round(part.positives / part.rows, 4)}
-    row |= {"rate_low": round(low, 4), "rate_high": round(high, 4), metric: part.value, "standard_error": part.error}
-    return {**row, "judged": part.value is not None}
+    return {**row, "rate_low": round(low, 4), "rate_high": round(high, 4), **found}
 
 
 def _called(gate: WorstSlice | SliceGap, part: Slice) -> str:

@@ -154,8 +154,8 @@ def _newest_online(installation: Installation, view: View, newest: TableRef) -> 
         .rows()
     )
     stored = installation.online_store.get([entity_key(view.name, key) for key in keys])
-    checksum = columns_checksum(view.packed)
-    times = [unpack_row(row, checksum).event_time for row in stored if row is not None]
+    checksum, width = columns_checksum(view.packed), len(view.packed)
+    times = [unpack_row(row, checksum, width).event_time for row in stored if row is not None]
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=max(times)) if times else None
 
 

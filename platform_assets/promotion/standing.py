@@ -13,11 +13,11 @@ from platform_assets.promotion.statement import Given, Statement
 class Vouching(Protocol):
     """Who says whether a recorded statement still counts, and whether its actor made what it is about."""
 
-    def vouches(self, statement: Statement, keyid: str) -> bool:
-        """Whether the key is the actor's and counts, and the role is held."""
+    def vouches(self, given: Given) -> bool:
+        """Whether the key, or the token, is the actor's and counts, and the role is held."""
 
-    def wrote(self, actor: str, authors: tuple[str, ...]) -> bool:
-        """Whether `actor` is one of `authors`."""
+    def wrote(self, actor: str, authors: tuple[str, ...], email: str | None = None) -> bool:
+        """Whether `actor`, who has `email` too, is one of `authors`."""
 
 
 class Standing(NamedTuple):
@@ -84,8 +84,8 @@ def missing_approvals(rules: Iterable[ApprovalRule], approvals: Iterable[Given])
 
 def _counts(given: Given, identities: Vouching, authors: tuple[str, ...], now: datetime) -> bool:
     said = given.statement
-    own = identities.wrote(said.actor, authors) and said.verb != "reject"
-    return now < said.expires_at and not own and identities.vouches(said, given.keyid)
+    own = identities.wrote(said.actor, authors, given.email) and said.verb != "reject"
+    return now < said.expires_at and not own and identities.vouches(given)
 
 
 def _waived(gate: str, given: Given) -> Waived:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,17 @@ from platform_assets.promotion.service_client import ServiceAuthority, authority
 from tests.support.feature_versions import NEW, OLD, payload_needing, serve_versions
 from tests.support.ledgers import tamper
 from tests.support.people import AT, Person
-from tests.support.promotion_case import BETTER, ENDPOINT, GOOD, POOR, World, holdout_rows, install_policy, server
+from tests.support.promotion_case import (
+    BETTER,
+    ENDPOINT,
+    GOOD,
+    MODEL,
+    POOR,
+    World,
+    holdout_rows,
+    install_policy,
+    server,
+)
 from tests.support.services import CALLER, authority_service
 
 pytestmark = pytest.mark.service
@@ -182,10 +193,23 @@ def test_refusals_travel_with_class_code_and_hint(place: Place) -> None:
     with pytest.raises(PromotionError, match="nobody proposed"):
         place.decide("sha256:none")
     bundle = place.propose(POOR)
-    place.store("evaluation_set", holdout_rows().with_columns(late=1 - holdout_rows()["late"]))
-    with pytest.raises(DataError, match="was recorded") as swapped:
+    swap_holdout_rows(place)
+    place.lake.forget(f"{MODEL}/evaluation_set", datetime.now(UTC) + timedelta(days=1))
+    with pytest.raises(DataError, match="was replaced and is kept no more") as gone:
         place.decide(bundle)
-    assert swapped.value.code == "digest-mismatch"
+    assert gone.value.code == "data-missing"
+
+
+def test_swapped_rows_are_not_looked_at_while_the_recorded_ones_are_kept(place: Place) -> None:
+    bundle = place.propose(POOR)
+    swap_holdout_rows(place)
+    assert place.decide(bundle).issued is None, "it ranks well on the swapped rows, and was not judged by them"
+
+
+def swap_holdout_rows(place: Place) -> None:
+    """Put rows in their place whose labels are turned around, so that what ranks badly ranks well."""
+    rows = holdout_rows()
+    place.store("evaluation_set", rows.with_columns(late=1 - rows["late"]))
 
 
 @pytest.mark.attack

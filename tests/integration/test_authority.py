@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from tests.support.promotion_case import (
     BETTER,
     ENDPOINT,
     GOOD,
+    MODEL,
     POOR,
     World,
     answer_of,
@@ -242,11 +244,15 @@ def test_a_bundle_that_is_not_its_digest_is_not_decided_on(place: Place, how: st
 @pytest.mark.attack
 @pytest.mark.parametrize("table", ["evaluation_set", "training_set"])
 def test_swapped_rows_are_not_judged(place: Place, table: str) -> None:
-    bundle = place.propose(POOR)
+    bundle, other = place.propose(POOR), place.propose(BETTER)
     place.store(table, holdout_rows().with_columns(late=1 - holdout_rows()["late"]))
-    with pytest.raises(DataError, match="was recorded") as caught:
-        place.decide(bundle)
-    assert caught.value.code == "digest-mismatch"
+    assert place.decide(bundle).verdict == "refused", (
+        "it ranks well on the swapped rows, badly on those that were recorded"
+    )
+    place.lake.forget(f"{MODEL}/{table}", datetime.now(UTC) + timedelta(days=1))
+    with pytest.raises(DataError, match="was replaced and is kept no more") as caught:
+        place.decide(other)
+    assert caught.value.code == "data-missing"
 
 
 @pytest.mark.attack

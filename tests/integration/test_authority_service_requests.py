@@ -1,22 +1,36 @@
 """The authority's service against callers that it does not know, that go wrong, or that attack."""
 
+import base64
 import json
 import shutil
 import stat
 import subprocess
 import sys
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
-from formats.errors import ContractError, PromotionError
+from formats.clock import advance_clock
+from formats.errors import ContractError, IntegrityError, PromotionError
+from formats.home import Home
+from formats.signing import new_private_key, sign
 from platform_assets.promotion.callers import FILE, add_caller, identify, load_callers
+from platform_assets.promotion.directory import PAYLOAD_TYPE, known_to, published_path
+from platform_assets.promotion.explained_link import Link
+from platform_assets.promotion.explanation import explain
+from platform_assets.promotion.identity import Identities, load_identities, save_identities
 from platform_assets.promotion.service_client import ServiceAuthority
+from platform_assets.promotion.statement import Word
+from resources.installation import installation_at
 from tests.support.authority_place import VERIFY, Place, begun
-from tests.support.promotion_case import GOOD, POOR
+from tests.support.issuer import issuing, trust
+from tests.support.people import AT, Person
+from tests.support.promotion_case import CUTOFF, ENDPOINT, GOOD, POOR
 from tests.support.services import CALLER, Service
 
 pytestmark = pytest.mark.service
@@ -135,3 +149,69 @@ def test_each_answer_leaves_a_line_and_no_token(place: Place, service: Service) 
         (CALLER, "refusal", "candidate-refused", 200),
     ]
     assert service.token_file.read_text() not in service.log.read_text()
+
+
+def test_a_persons_token_says_who_speaks_through_a_caller(place: Place, service: Service) -> None:
+    bundle, at = place.propose(GOOD), CUTOFF + timedelta(days=40)
+    advance_clock(place.home.clock, at)
+    fields = {"subject": bundle, "endpoint": ENDPOINT, "reason": "looked at it", "at": at}
+    word = Word(verb="approve", **fields, expires_at=at + timedelta(days=7))
+    with issuing() as issuer:
+        trust(place.home, issuer)
+        token = issuer.token("00u1")
+        said = ServiceAuthority(service.url, service.token_file, token).speak(word)
+        assert said.statement.actor == "00u1@example.org"
+        ServiceAuthority(service.url, service.token_file, issuer.token("00u2")).lift(bundle, reason="x", actor="ceo")
+        with pytest.raises(IntegrityError, match="does not count"):
+            ServiceAuthority(service.url, service.token_file, f"{token}x").verify()
+    assert {entry.actor for entry in place.ledger.entries("statement")} == {"00u1@example.org"}
+    assert (token in service.log.read_text(), CALLER in service.log.read_text()) == (False, True)
+    (place.folder / "nobody").write_text(token)
+    with pytest.raises(ContractError, match="does not know this token"):
+        ServiceAuthority(service.url, place.folder / "nobody", token).verify()
+
+
+def audited(place: Place) -> Home:
+    """The home as an auditor sees it: public keys and what lies there, and none of the service's own folder."""
+    home = Home(place.home.root)
+    home.authority.mkdir(exist_ok=True)
+    shutil.copy(place.home.authority / "key.pub", home.authority)
+    (home.authority / "authority.yaml").write_text("service: {url: 'http://127.0.0.1:1', token_file: /nowhere}")
+    return home
+
+
+def test_auditors_learn_who_spoke_by_what_right_then_and_now(place: Place, service: Service) -> None:
+    bundle = place.propose(GOOD)
+    advance_clock(place.home.clock, AT)
+    anna = Person(place.home, "anna", "reviewer", emails=("anna@example.org",))
+    service.authority.say(anna.says("approve", bundle), actor=CALLER)
+    place.decide(service, bundle)
+
+    def links() -> dict[str, Link]:
+        return {link.what: link for link in explain(installation_at(audited(place)), bundle)}
+
+    approval = links()["approve by anna"]
+    assert (approval.verified, approval.facts["now"]) == (True, "still so")
+    assert approval.facts["by right"].startswith("reviewer then, by the enrolled key ")
+    (decision,) = (link for what, link in links().items() if what.startswith("decision "))
+    assert decision.facts["by right"] == "a caller of the authority's service, by its token"
+    people = load_identities(place.home).people
+    save_identities(place.home, Identities({"anna": msgspec.structs.replace(people["anna"], roles=("platform",))}))
+    service.authority.verify()
+    assert links()["approve by anna"].facts["now"].startswith("no more")
+    text = published_path(place.home).read_text()
+    payload = base64.b64decode(json.loads(text)["payload"])
+    assert (b"example.org" in payload, service.token_file.read_bytes() in payload) == (False, False)
+
+
+@pytest.mark.attack
+def test_a_directory_that_the_authority_did_not_sign_tells_nothing(place: Place, service: Service) -> None:
+    assert service.authority.verify().ok
+    path, mallory = published_path(place.home), new_private_key()
+    payload = base64.b64decode(json.loads(path.read_text())["payload"])
+    assert known_to(audited(place)).callers == (CALLER,)
+    path.write_bytes(sign(payload, PAYLOAD_TYPE, mallory))
+    known = known_to(audited(place))
+    assert (known.identities.people, "no directory" in known.right_of("anybody")) == ({}, True)
+    service.authority.verify()
+    assert known_to(audited(place)).callers == (CALLER,), "the service puts its own back"

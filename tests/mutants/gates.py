@@ -98,8 +98,8 @@ MUTANTS = (
     Mutant(
         "skew-not-compared",
         f"{_HOME}/serving_path.py",
-        "np.concatenate(answers) - expected",
-        "expected - expected",
+        "distance(np.concatenate(answers), expected)",
+        "distance(expected, expected)",
         f"{_BEHAVIOUR}test_another_score_on_the_endpoints_way_has_failed",
     ),
     Mutant(
@@ -199,6 +199,20 @@ MUTANTS = (
         "    if gate.database:\n",
         "    if not gate.name:\n",
         f"{_DEPENDENCIES}test_a_vulnerability_fails_from_the_stated_danger_on",
+    ),
+    Mutant(
+        "lost-changes-are-kept",
+        f"{_HOME}/inspections.py",
+        "        if not kept.is_whole:\n",
+        "        if kept.is_whole and not kept.files:\n",
+        f"{_EVIDENCE}test_code_that_nobody_can_have_again_is_found",
+    ),
+    Mutant(
+        "uncommitted-is-clean",
+        f"{_HOME}/inspections.py",
+        "if clean and (fingerprint.dirty is not False or",
+        "if clean and (",
+        "tests/unit/promotion/test_gates.py::test_every_gap_in_provenance_is_named",
     ),
     Mutant(
         "licences-not-looked-at",

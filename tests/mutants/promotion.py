@@ -131,7 +131,7 @@ MUTANTS = (
     Mutant(
         "own-approval-counts",
         "platform_assets/promotion/standing.py",
-        'own = identities.wrote(said.actor, authors) and said.verb != "reject"',
+        'own = identities.wrote(said.actor, authors, given.email) and said.verb != "reject"',
         "own = False",
         f"{_WORDS}test_nobody_approves_their_own",
     ),

@@ -19,6 +19,7 @@ from platform_assets.promotion.spec.behaviour import (
 from platform_assets.promotion.spec.card import Card
 from platform_assets.promotion.spec.evidence import (
     CardComplete,
+    CodeKept,
     Danger,
     DependenciesScanned,
     DriftAgainstServed,
@@ -27,6 +28,7 @@ from platform_assets.promotion.spec.evidence import (
     SignatureVerified,
 )
 from platform_assets.promotion.spec.gate import (
+    FIGURES,
     LOSSES,
     Baseline,
     Gate,
@@ -69,6 +71,7 @@ AnyGate = (
     | MemoryBudget
     | TeamMeasured
     | CardComplete
+    | CodeKept
     | DependenciesScanned
     | DriftAgainstServed
     | NoLeakage
@@ -78,6 +81,7 @@ AnyGate = (
 )
 
 __all__ = [
+    "FIGURES",
     "LOSSES",
     "AnyGate",
     "Baseline",
@@ -86,6 +90,7 @@ __all__ = [
     "Calibration",
     "Card",
     "CardComplete",
+    "CodeKept",
     "Danger",
     "DependenciesScanned",
     "Deterministic",

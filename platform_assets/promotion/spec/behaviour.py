@@ -13,7 +13,8 @@ class SignatureEqualsContract(Gate, frozen=True, kw_only=True, tag="signature_eq
 class Deterministic(Gate, frozen=True, kw_only=True, tag="deterministic"):
     """The first `rows` hold-out rows are answered alike again, in another order, and in batches of other sizes.
 
-    A repeated run must give equal bits. What a row shares its batch with may change its answer by `tolerance` (a probability),
+    A repeated run must give equal bits. What a row shares its batch with may change its answer by `tolerance` (a probability,
+    or a share of the training labels' standard deviation),
     because matrix kernels sum in another order for other sizes; 0 asks for equal bits there too.
     """
 
@@ -30,10 +31,10 @@ class Deterministic(Gate, frozen=True, kw_only=True, tag="deterministic"):
 class Robust(Gate, frozen=True, kw_only=True, tag="robust"):
     """Bad inputs lead to a bounded change or a clear refusal, tried on `rows` hold-out rows spread over the window.
 
-    Noise of `perturbation` standard deviations (of the training set's column) on every number changes the probability by
-    `maximum_change` at most, for at least `share` of the rows. Each nullable column missing, each number at the ends of what the
-    endpoint accepts, and unknown texts still give probabilities. Requests that break the contract are refused by the endpoint's
-    own decoder.
+    Noise of `perturbation` standard deviations (of the training set's column) on every number changes the answer by
+    `maximum_change` at most, for at least `share` of the rows: the probability of each class, or a value in standard deviations of
+    the training labels. Each nullable column missing, each number at the ends of what the endpoint accepts, and unknown texts still
+    give probabilities, or finite values. Requests that break the contract are refused by the endpoint's own decoder.
     """
 
     stricter: ClassVar[dict[str, int]] = {"maximum_change": -1, "perturbation": 1, "share": 1, "rows": 1}
@@ -57,7 +58,8 @@ class Robust(Gate, frozen=True, kw_only=True, tag="robust"):
 class ServingSkew(Gate, frozen=True, kw_only=True, tag="serving_skew"):
     """Hold-out rows, sent as JSON through the endpoint's decoder and model, score as they did offline, within `tolerance`.
 
-    `rows` are spread over the window; a row that the endpoint refuses has failed.
+    That is a probability, or a share of the training labels' standard deviation. `rows` are spread over the window; a row that the
+    endpoint refuses has failed.
     """
 
     stricter: ClassVar[dict[str, int]] = {"tolerance": -1, "rows": 1}

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from platform_assets.promotion.spec.gate import Gate
+from platform_assets.promotion.spec.gate import Gate, Severity
 
 Danger = Literal["low", "medium", "high", "critical"]
 
@@ -18,6 +18,15 @@ class ProvenanceComplete(Gate, frozen=True, kw_only=True, tag="provenance_comple
     require_clean: bool = False
 
 
+class CodeKept(Gate, frozen=True, kw_only=True, tag="code_kept"):
+    """The code can be had again: from a commit, with what was uncommitted beside it kept whole (training/uncommitted.py).
+
+    It warns where it is declared without severity; a policy makes it mandatory with `severity: block`.
+    """
+
+    severity: Severity = "warn"
+
+
 class SignatureVerified(Gate, frozen=True, kw_only=True, tag="signature_verified"):
     """Signature, provenance and SBOM beside the bundle are signed by a trusted key and about this bundle, file by file.
 
@@ -29,8 +38,9 @@ class NoLeakage(Gate, frozen=True, kw_only=True, tag="no_leakage"):
     """No input gives the label away, and no hold-out row was trained on.
 
     Each column alone, as number, as missing or not, or as the text's rate in the training set, ranks the hold-out rows with an AUC
-    of at most `maximum_auc` in either direction. Training rows precede the cutoff, hold-out rows do not, and they share no key at
-    the same time.
+    of at most `maximum_auc` in either direction: of several classes each against the rest, of numbers those above the training
+    median against the others. An element of a tensor may come five times closer to 1. Training rows precede the cutoff, hold-out
+    rows do not, and they share no key at the same time.
     """
 
     stricter: ClassVar[dict[str, int]] = {"maximum_auc": -1}

@@ -1,22 +1,29 @@
 """What every gate has, and what every gate answers."""
 
 import re
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import msgspec
 
 from formats.errors import DeclarationError
+from formats.task import Task, TaskKind, kind_of
 
 Severity = Literal["block", "warn"]
-Score = Literal["auc", "pr_auc"]
-Loss = Literal["log_loss", "brier"]
-Metric = Literal["auc", "pr_auc", "log_loss", "brier"]
-PairedMetric = Literal["auc", "log_loss", "brier"]
+Score = Literal["auc", "pr_auc", "accuracy", "macro_f1", "r2"]
+Loss = Literal["log_loss", "brier", "rmse", "mae", "mape"]
+Metric = Literal["auc", "pr_auc", "accuracy", "macro_f1", "r2", "log_loss", "brier", "rmse", "mae", "mape"]
+PairedMetric = Literal["auc", "accuracy", "macro_f1", "r2", "log_loss", "brier", "rmse", "mae", "mape"]
 Baseline = Literal["group_rate", "base_rate", "gradient_boosting"]
 Status = Literal["passed", "failed", "incomparable", "attested"]
 Origin = Literal["declared", "policy"]
 
-LOSSES: frozenset[str] = frozenset({"log_loss", "brier"})
+LOSSES: frozenset[str] = frozenset({"log_loss", "brier", "rmse", "mae", "mape"})
+# What is measured of each task; the first is what it is known by.
+FIGURES: dict[TaskKind, tuple[Metric, ...]] = {
+    "binary": ("auc", "pr_auc", "log_loss", "brier"),
+    "multiclass": ("accuracy", "macro_f1", "log_loss"),
+    "regression": ("r2", "rmse", "mae", "mape"),
+}
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -32,6 +39,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True, tag_field="gate", forbid_u
     severity: Severity = "block"
 
     def __post_init__(self) -> None:
+        self._write_floats()
         if not self.name:
             msgspec.structs.force_setattr(self, "name", self._default_name())
         if not _NAME.fullmatch(self.name):
@@ -40,6 +48,18 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True, tag_field="gate", forbid_u
                 f"a gate is called {self.name!r}; names are lower-case words joined by `_`",
                 "the name becomes an asset check's: leave it out, or write for example `auc_floor`",
             )
+
+    def _write_floats(self) -> None:
+        """A bound of 5 is read back as 5.0, and a candidate's id is made of how its gates are written."""
+        for field in msgspec.structs.fields(self):
+            value = getattr(self, field.name)
+            if float in (field.type, *get_args(field.type)) and type(value) is int:
+                msgspec.structs.force_setattr(self, field.name, float(value))
+
+    def applies_to(self, task: Task) -> bool:
+        """Whether a model of this task can be asked: whether it has the gate's metric, if the gate has one."""
+        metric = getattr(self, "metric", None)
+        return metric is None or metric in FIGURES[kind_of(task)]
 
     @property
     def kind(self) -> str:

@@ -1,13 +1,18 @@
-"""Gates on the quality of the answers: all figures are computed from the hold-out rows."""
+"""Gates on the quality of the answers: all figures are computed from the hold-out rows.
+
+A metric belongs to tasks: `auc`, `pr_auc`, `brier` to two outcomes, `accuracy`, `macro_f1` to several classes, `log_loss` to both,
+`r2`, `rmse`, `mae`, `mape` to numbers. A model that declares a gate on a metric that its task does not have is refused.
+"""
 
 from typing import ClassVar
 
 from formats.errors import DeclarationError
+from formats.task import Regression, Task
 from platform_assets.promotion.spec.gate import LOSSES, Baseline, Gate, Loss, Metric, PairedMetric, Score
 
 
 class MetricFloor(Gate, frozen=True, kw_only=True, tag="metric_floor"):
-    """The score on the hold-out rows is at least `minimum` (0 to 1)."""
+    """The score on the hold-out rows is at least `minimum` (1 is perfect)."""
 
     stricter: ClassVar[dict[str, int]] = {"minimum": 1}
 
@@ -19,7 +24,7 @@ class MetricFloor(Gate, frozen=True, kw_only=True, tag="metric_floor"):
 
 
 class MetricCeiling(Gate, frozen=True, kw_only=True, tag="metric_ceiling"):
-    """The loss on the hold-out rows is at most `maximum` (log loss in nats, Brier from 0 to 1)."""
+    """The loss on the hold-out rows is at most `maximum` (log loss in nats, Brier 0 to 1, RMSE and MAE in the label's unit)."""
 
     stricter: ClassVar[dict[str, int]] = {"maximum": -1}
 
@@ -34,7 +39,8 @@ class BetterThanBaseline(Gate, frozen=True, kw_only=True, tag="better_than_basel
     """The model beats what needs no model by at least `margin` (in units of the metric, positive is better).
 
     `group_rate` is the label's rate in the training set by the columns `by`; `base_rate` its overall rate; `gradient_boosting` a
-    plain one fitted to the training set, which takes seconds.
+    plain one fitted to the training set, which takes seconds. Of several classes the rate is that of each, so the majority class is
+    the likeliest; of numbers it is the mean.
     """
 
     stricter: ClassVar[dict[str, int]] = {"margin": 1}
@@ -60,9 +66,9 @@ class BetterThanBaseline(Gate, frozen=True, kw_only=True, tag="better_than_basel
 class BetterThanChampion(Gate, frozen=True, kw_only=True, tag="better_than_champion"):
     """With `confidence`, the candidate is better than the live model by at least `margin` on the same rows.
 
-    The lower end of the one-sided confidence interval of the difference must reach `margin`: DeLong's for `auc`, the paired normal
-    one for losses. A negative margin asks for "not worse by more than". Rows must be out of time for both models; if they are
-    not, or nothing is live, the result is `incomparable`.
+    The lower end of the one-sided confidence interval of the difference must reach `margin`: of two outcomes DeLong's for `auc` and
+    the paired normal one for losses, of other tasks that of a paired bootstrap. A negative margin asks for "not worse by more
+    than". Rows must be out of time for both; if they are not, or nothing is live, the result is `incomparable`.
     """
 
     stricter: ClassVar[dict[str, int]] = {"margin": 1, "confidence": 1}
@@ -119,7 +125,7 @@ class WorstSlice(_Sliced, frozen=True, kw_only=True, tag="worst_slice"):
             raise DeclarationError(
                 "declaration-invalid",
                 f"gate {self.name} bounds {self.metric} by minimum={self.minimum} and maximum={self.maximum}",
-                "a score (auc, pr_auc) has a minimum, a loss (log_loss, brier) a maximum, and neither has both",
+                "a score (auc, accuracy, r2) has a minimum, a loss (log_loss, brier, rmse) a maximum, and neither has both",
             )
 
     def _default_name(self) -> str:
@@ -141,13 +147,18 @@ class Calibration(Gate, frozen=True, kw_only=True, tag="calibration"):
     """The expected calibration error over `bins` equal parts of 0..1 is at most `maximum_error` (a probability).
 
     M. P. Naeini, G. F. Cooper, M. Hauskrecht, "Obtaining Well Calibrated Probabilities Using Bayesian Binning", AAAI 2015. With few
-    rows a bin it exceeds 0 by chance alone, even for a perfect forecast.
+    rows a bin it exceeds 0 by chance alone, even for a perfect forecast. Of several classes it is that of the likeliest one.
+    Numbers have none.
     """
 
     stricter: ClassVar[dict[str, int]] = {"maximum_error": -1}
 
     maximum_error: float
     bins: int = 10
+
+    def applies_to(self, task: Task) -> bool:
+        """Whether its answers are probabilities."""
+        return not isinstance(task, Regression)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,6 +1,6 @@
 """What two releases or bundles differ in; and what is no longer what its digest says is a problem and no difference."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -101,8 +101,9 @@ def test_a_name_that_means_nothing(told: Wide, name: str) -> None:
 def test_what_cannot_be_read_any_more_is_a_problem(told: Wide, tmp_path: Path) -> None:
     world = copied(told, tmp_path)
     installation = installation_at(world.home)
-    easy = holdout_rows().head(10)
-    installation.lake.replace(f"{MODEL}/evaluation_set", {"2013-03-01": Part(easy, table_digest(easy, KEY))})
+    easy, table = holdout_rows().head(10), f"{MODEL}/evaluation_set"
+    installation.lake.replace(table, {"2013-03-01": Part(easy, table_digest(easy, KEY))})
+    installation.lake.forget(table, datetime.now(UTC) + timedelta(days=1))
     (installation.bundles.open(told.first) / "payload" / "model.onnx").write_bytes(b"")
     found = between(world, told.first, told.second)
     assert not found.verified

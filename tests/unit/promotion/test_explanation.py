@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from formats.signing import key_id
 from platform_assets.promotion.explained_link import Link
 from platform_assets.promotion.explanation import explain
 from platform_assets.promotion.identity import Identities, load_identities, save_identities
+from platform_assets.training.uncommitted import ATTESTATION, Uncommitted, document_digest
 from resources.installation import Installation, installation_at
 from tests.support.people import AT
 from tests.support.promotion_case import ENDPOINT, FINGERPRINT, MODEL, POOR
@@ -42,7 +44,7 @@ def waived(place: Place) -> str:
 
 
 @pytest.mark.parametrize("subject", [ENDPOINT, f"{MODEL}/prod/release", MODEL])
-def test_who_approved_and_who_waived(installation: Installation, waived: str, subject: str) -> None:
+def test_who_approved_and_who_waived(place: Place, installation: Installation, waived: str, subject: str) -> None:
     links = links_of(installation, subject)
     waiver, approval = links["waive by paula"], links["approve by anna"]
     assert (waiver.verified, approval.verified) == (True, True)
@@ -54,6 +56,8 @@ def test_who_approved_and_who_waived(installation: Installation, waived: str, su
         "reason": "for the holidays",
         "gate": "auc_floor",
         "counted": "yes",
+        "by right": f"platform then, by the enrolled key {key_id(place.paula.key.public_key())[:12]}",
+        "now": "still so",
     }
     assert (approval.facts["role"], approval.facts["reason"]) == ("reviewer", "I looked at the figures")
     assert links[f"steps of release {waived[:19]}"].facts == {"approved": f"{AT.isoformat()} by test"}
@@ -90,6 +94,20 @@ def test_a_bundle_without_evaluation_is_told_by_its_training(place: Place, insta
     links = links_of(installation, "other/model/model")
     assert links["bundles of other/model/model"].facts["2013-03-01"] == bundle
     assert links[f"bundle {bundle}"].verified
+
+
+def test_what_was_uncommitted_is_told_and_compared_with_its_record(place: Place, installation: Installation) -> None:
+    fingerprint = replace(FINGERPRINT, dirty=True)
+    lost = place.propose(fingerprint=fingerprint)
+    assert links_of(installation, lost)["uncommitted changes"].note == "they were not kept"
+    document = Uncommitted(commit="abc", files=("team.py",), patch=b"+1").encode()
+    bundle = place.propose(POOR, fingerprint=fingerprint, attestations={ATTESTATION: document_digest(document)})
+    place.bundles.attest(bundle, ATTESTATION, document)
+    link = links_of(installation, bundle)["uncommitted changes"]
+    assert (link.verified, link.facts["files"], link.facts["beside"]) == (True, "team.py", "abc")
+    beside = place.bundles.open(bundle) / "attestations" / f"{ATTESTATION}.json"
+    beside.write_bytes(document.replace(b"team.py", b"else.py"))
+    assert links_of(installation, bundle)["uncommitted changes"].verified is False
 
 
 def test_code_from_no_repository_is_told(place: Place, installation: Installation) -> None:

@@ -1,5 +1,6 @@
 """Gates on what is known about a candidate: leakage, drift against what is served, the model card."""
 
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,28 @@ import polars as pl
 import pytest
 
 from formats.canonical import sha256_hex
+from formats.errors import DeclarationError
 from platform_assets.monitoring.profiles import profile_of
+from platform_assets.promotion.assets import kept_code
 from platform_assets.promotion.card import ModelCard, make_card, markdown
 from platform_assets.promotion.case import PromotionCase, load_case
-from platform_assets.promotion.comparisons import METRICS
-from platform_assets.promotion.spec import Card, CardComplete, DriftAgainstServed, NoLeakage
+from platform_assets.promotion.comparisons import figure_of
+from platform_assets.promotion.policy import parse_policy
+from platform_assets.promotion.spec import (
+    FIGURES,
+    Card,
+    CardComplete,
+    CodeKept,
+    DriftAgainstServed,
+    NoLeakage,
+    ProvenanceComplete,
+)
+from platform_assets.training.record import TrainingRecord
+from platform_assets.training.uncommitted import ATTESTATION, Uncommitted, document_digest
+from resources.bundle_store import FileBundleStore
 from tests.support import promotion_case as world
-from tests.support.promotion_case import CUTOFF, POOR, case, run
+from tests.support.processes import ROOT
+from tests.support.promotion_case import CUTOFF, FINGERPRINT, POOR, case, run
 
 COLUMNS = ("wind", "hour", "origin")
 DECLARED = Card(intended_use="Boards at the gate.", limitations=("Knows New York alone.",))
@@ -107,7 +123,7 @@ def test_without_a_live_model_or_its_profile_nothing_is_compared(tmp_path: Path)
 
 
 def figures(found: PromotionCase) -> dict[str, float]:
-    return {name: metric(found.label, found.score) for name, metric in METRICS.items()}
+    return {name: figure_of(found, name, found.score) for name in FIGURES["binary"]}
 
 
 def carded(tmp_path: Path, declared: Card | None = DECLARED, **changes: Any) -> PromotionCase:
@@ -183,10 +199,76 @@ def test_attestations_are_read_from_beside_the_bundle(tmp_path: Path) -> None:
     place.bundles.attest(bundle, "card", document)
     recorded = msgspec.structs.replace(named, attestations={"card": f"sha256:{sha256_hex(document)}"})
     assert run(load_case(recorded, None, place.bundles, place.lake, ()), CardComplete()).status == "passed"
-    place.bundles.attest(bundle, "card", document + b" ")
+    place.bundles.attest(bundle, "card", b"that of a later candidate")
+    assert run(load_case(recorded, None, place.bundles, place.lake, ()), CardComplete()).status == "passed"
+    shutil.rmtree(place.bundles.open(bundle) / "attestations" / "earlier")
     assert run(load_case(recorded, None, place.bundles, place.lake, ()), CardComplete()).status == "failed"
 
 
 def test_a_candidate_with_other_documents_is_another_candidate() -> None:
     one, other = (world.candidate(attestations={"card": digest}) for digest in ("sha256:1", "sha256:2"))
     assert one.inputs != other.inputs
+
+
+# Code
+
+DIRTY = msgspec.structs.replace(FINGERPRINT, dirty=True)
+KEPT = Uncommitted(commit="abc", files=("team.py",), patch=b"+1")
+
+
+def beside(kept: Uncommitted) -> dict[str, Any]:
+    return {"fingerprint": DIRTY, "documents": {ATTESTATION: kept.encode()}}
+
+
+def test_code_of_a_commit_or_with_its_changes_kept_passes(tmp_path: Path) -> None:
+    assert run(case(tmp_path), CodeKept()).status == "passed"
+    found = run(case(tmp_path, **beside(KEPT)), CodeKept())
+    assert (found.status, "changes that were kept" in found.message) == ("passed", True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"fingerprint": msgspec.structs.replace(FINGERPRINT, commit=None)}, "commit is none"),
+        ({"fingerprint": DIRTY}, "uncommitted changes is not kept"),
+        (beside(msgspec.structs.replace(KEPT, patch=b"", left_out="too much")), "uncommitted changes is too much"),
+        (beside(msgspec.structs.replace(KEPT, commit="other")), "uncommitted changes is beside other"),
+        ({"fingerprint": DIRTY, "documents": {ATTESTATION: b"{}"}}, "cannot be read"),
+    ],
+    ids=["no commit", "not kept", "too large", "another commit", "unreadable"],
+)
+def test_code_that_nobody_can_have_again_is_found(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
+    for severity, blocks in (("warn", False), ("block", True)):
+        found = run(case(tmp_path, **changes), CodeKept(severity=severity))
+        assert (found.status, found.blocks) == ("failed", blocks)
+        assert told in found.message
+    assert CodeKept().severity == "warn"
+
+
+def test_the_guides_policy_makes_it_mandatory() -> None:
+    text = (ROOT / "docs" / "reproducing.md").read_text().partition("```yaml\n")[2].partition("```")[0]
+    gates = parse_policy(f"environment: prod\nversion: 1\ngates:\n{text}").gates
+    assert [(type(gate), gate.severity) for gate in gates] == [(CodeKept, "block"), (ProvenanceComplete, "block")]
+    with pytest.raises(DeclarationError, match="these only warn"):
+        parse_policy("environment: prod\nversion: 1\ngates: [{gate: code_kept}]")
+
+
+@pytest.mark.parametrize(("uncommitted", "lies_there"), [(True, True), (True, False), (False, True)])
+def test_a_candidate_names_the_kept_code_that_lies_beside_its_bundle(
+    tmp_path: Path, uncommitted: bool, lies_there: bool
+) -> None:
+    bundles, document = FileBundleStore(tmp_path), KEPT.encode()
+    bundle = bundles.put(world.payload())
+    digest = document_digest(document)
+    record = TrainingRecord(
+        fingerprint=DIRTY,
+        rows=1,
+        parity_max_difference=0,
+        parity_rows=1,
+        curves={},
+        uncommitted=digest if uncommitted else None,
+    )
+    bundles.attest(bundle, "training", msgspec.json.encode(record))
+    if lies_there:
+        bundles.attest(bundle, ATTESTATION, document)
+    assert kept_code(bundles, bundle) == ({ATTESTATION: digest} if uncommitted and lies_there else {})

@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from formats.clock import advance_clock
@@ -16,7 +17,7 @@ from platform_assets.promotion.messages import Decide, Decided, Fail, Issued, Li
 from platform_assets.promotion.pointers import Pointers
 from platform_assets.promotion.retreat import fail, rollback
 from platform_assets.promotion.spec import MetricFloor
-from tests.support.promotion_case import BETTER, CUTOFF, ENDPOINT, GOOD, POOR, World, go_live, server
+from tests.support.promotion_case import BETTER, CUTOFF, ENDPOINT, FINGERPRINT, GOOD, POOR, World, go_live, server
 
 THIRD = (1.4, -1.0)
 WARN = MetricFloor(minimum=0.999, severity="warn")
@@ -260,6 +261,30 @@ def test_a_barred_bundle_does_not_come_back_until_it_is_lifted(world: World) -> 
     assert len(lifted.bars) == 1
     assert lift(Desk(world.home), Lift(bundle=second.bundle, reason="again")).bars == ()
     assert approved(world, second.bundle).sequence == 4
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize(
+    "again",
+    [
+        {"dagster_run": "forced"},
+        {"fingerprint": msgspec.structs.replace(FINGERPRINT, hardware="z80-scalar", commit="def")},
+    ],
+    ids=["trained by force", "trained elsewhere"],
+)
+def test_training_a_barred_bundle_again_does_not_bring_it_back(world: World, again: dict[str, Any]) -> None:
+    """A digest is a bundle, whoever builds it, from the cache or anew."""
+    released(world, GOOD)
+    second = released(world, BETTER)
+    moved = rollback(Desk(world.home), Rollback(endpoint=ENDPOINT, reason="why"))
+    assert moved.issued is not None
+    go_live(world, moved.issued.release, moved.issued.bundle)
+    assert world.propose(BETTER, **again) == second.bundle
+    with pytest.raises(PromotionError, match="barred"):
+        asked(world, second.bundle)
+    champion = pointers(world).champion(ENDPOINT)
+    assert champion is not None
+    assert champion.bundle == moved.issued.bundle
 
 
 def test_renewal_issues_the_same_bundle_with_the_next_sequence(world: World) -> None:

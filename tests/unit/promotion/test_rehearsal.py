@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from platform_assets.endpoints.replay import Replayed, replay
+from platform_assets.endpoints import replay as replaying
+from platform_assets.endpoints.replay import Replayed, replay, replay_until_calm
 from platform_assets.promotion.gates import evaluate
 from platform_assets.promotion.rehearsal import Rehearsal, newest_rehearsal, record_rehearsal, was_rehearsed
 from platform_assets.promotion.spec import GateResult, Rehearsed
@@ -123,3 +124,50 @@ def test_an_endpoint_that_is_gone_is_an_error_and_no_crash() -> None:
 def test_quantiles() -> None:
     found = Replayed(tuple(float(number) for number in range(1, 101)), (), 1.0)
     assert (found.quantile(0.5), found.quantile(0.99), found.quantile(1.0)) == (50.0, 99.0, 100.0)
+
+
+def test_a_machine_that_stood_still_for_a_moment_is_asked_again() -> None:
+    asked: list[bytes] = []
+    with answering(bundle="sha256:b", stall=1.0, asked=asked) as url:
+        found = replay_until_calm(url, "sha256:b", [b"{}"] * 12, rate=500.0)
+    assert len(asked) > len(found.latencies) == 12
+    assert found.quantile(0.99) < 1000.0, "the round without the stall"
+
+
+def test_no_answer_in_time_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replaying, "_TIMEOUT_SECONDS", 1.0)
+    with answering(bundle="sha256:b", stall=3.0) as url:
+        found = replay(url, "sha256:b", [b"{}"], rate=500.0)
+    assert found.errors == ("no answer within 1 seconds",)
+
+
+@pytest.mark.parametrize(
+    ("rounds", "counts"),
+    [
+        ([("no answer within 5 seconds",), ()], ()),
+        ([("no answer within 5 seconds",), ("status 500",)], ("status 500",)),
+        ([("no answer within 5 seconds",) * 2, ("no answer within 5 seconds",)] * 2, ("no answer within 5 seconds",)),
+    ],
+    ids=["late once", "then wrong", "always late"],
+)
+def test_which_round_counts(
+    rounds: list[tuple[str, ...]], counts: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = iter([Replayed((1.0,), errors, 1.0) for errors in rounds])
+    monkeypatch.setattr(replaying, "replay", lambda *_, **__: next(found))
+    assert replay_until_calm("", "sha256:b", [b"{}"], rate=50.0).errors == counts
+
+
+def test_what_is_slow_by_itself_is_slow_each_time() -> None:
+    asked: list[bytes] = []
+    with answering(bundle="sha256:b", seconds=0.3, asked=asked) as url:
+        found = replay_until_calm(url, "sha256:b", [b"{}"] * 3, rate=500.0)
+    assert len(asked) == 3 * len(found.latencies)
+    assert found.quantile(0.99) >= 300.0
+
+
+def test_a_wrong_answer_is_not_asked_for_again() -> None:
+    asked: list[bytes] = []
+    with answering(bundle="sha256:other", stall=0.5, asked=asked) as url:
+        found = replay_until_calm(url, "sha256:b", [b"{}"] * 3, rate=500.0)
+    assert (len(found.errors), len(asked)) == (3, 3)

@@ -9,9 +9,11 @@ from platform_assets.promotion.spec import (
     AnyGate,
     BetterThanBaseline,
     BetterThanChampion,
+    LatencyBudget,
     MetricCeiling,
     MetricFloor,
     SignatureEqualsContract,
+    WorstSlice,
 )
 
 GATES: tuple[AnyGate, ...] = (
@@ -31,6 +33,14 @@ def test_names_are_derived_from_what_is_asked() -> None:
 def test_gates_survive_the_ledger() -> None:
     plain = msgspec.json.decode(msgspec.json.encode(GATES))
     assert msgspec.convert(plain, tuple[AnyGate, ...]) == GATES
+
+
+def test_a_bound_without_a_point_is_written_as_it_is_read_back() -> None:
+    """A candidate's id is made of how its gates are written."""
+    gates: tuple[AnyGate, ...] = (LatencyBudget(p99_ms=5), WorstSlice(by=("hour",), minimum=0, min_rows=30))
+    written = msgspec.json.encode(gates)
+    assert msgspec.json.encode(msgspec.json.decode(written, type=tuple[AnyGate, ...])) == written
+    assert b'"min_rows":30,' in written
 
 
 @pytest.mark.parametrize(
