@@ -29,7 +29,7 @@ from benchmarks.report import Row, write
 from formats.clock import advance_clock
 from formats.home import VARIABLE, Home
 from platform_assets.cli.dagster_home import instance_config
-from resources.lake import DeltaLake
+from resources.lake_places import open_lake
 
 ROOT = Path(__file__).resolve().parents[1]
 TEAM_FOLDER = ROOT / "team_projects" / TEAM.name
@@ -61,7 +61,7 @@ def backfill(keys: Sequence[str], run_days: int) -> Filled:
         launched = [_run(home, part[0], part[-1]) for part in ranges]
         wall, cpu = time.time() - began, _children() - used
         start, steps, outside = _spent(launched)
-        lake = DeltaLake(home.lake)
+        lake = open_lake(home)
         return Filled(wall, cpu, start, steps, outside, {table: lake.digests(table) for table in TABLES})
 
 
@@ -71,7 +71,7 @@ def _empty_home() -> Iterator[Home]:
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder))
         home.dagster.mkdir(parents=True)
-        (home.dagster / "dagster.yaml").write_bytes(instance_config(ROOT))
+        (home.dagster / "dagster.yaml").write_bytes(instance_config(ROOT, home))
         advance_clock(home.clock, LATE)
         os.environ |= {VARIABLE: folder, "DAGSTER_HOME": str(home.dagster)}
         try:

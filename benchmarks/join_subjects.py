@@ -26,6 +26,7 @@ LIVE = timedelta(days=30)
 ENTITIES, ROWS, SPINE, LARGE = 100_000, 5_000_000, 1_000_000, 20_000_000
 TENTH = 10
 GENERATE = "generate"
+BESIDE_FEAST = "beside Feast"  # in a folder that benchmarks/feast.py wrote
 
 _TIME = pl.Datetime("us", "UTC")
 _START, _YEAR, _SECOND = 1_600_000_000, 365 * 86_400, 1_000_000
@@ -35,12 +36,12 @@ _SIX_HOURS = 6 * 3600
 def generate(folder: Path) -> None:
     """Write the spines, and each table as it came, stored by entity and event time, and by entity and known time."""
     random = np.random.default_rng(0)
-    _spine(random, SPINE).write_parquet(folder / "spine.parquet")
-    large = _spine(random, LARGE)
+    spine_of(random, SPINE).write_parquet(folder / "spine.parquet")
+    large = spine_of(random, LARGE)
     large.write_parquet(folder / "spine_large.parquet")
     large.head(LARGE // TENTH).write_parquet(folder / "spine_tenth.parquet")
     for number in range(TABLES):
-        table = _table(random, number)
+        table = table_of(random, number, ROWS)
         table.write_parquet(folder / f"raw{number}.parquet")
         table.head(ROWS // TENTH).write_parquet(folder / f"tenth{number}.parquet")
         table.sort("entity", "event").write_parquet(folder / f"by_event{number}.parquet")
@@ -51,17 +52,19 @@ def _seconds(random: np.random.Generator, count: int) -> np.ndarray:
     return random.integers(_START, _START + _YEAR, count) * _SECOND
 
 
-def _spine(random: np.random.Generator, count: int) -> pl.DataFrame:
+def spine_of(random: np.random.Generator, count: int) -> pl.DataFrame:
+    """So many questions: entity and time."""
     entities = random.integers(0, ENTITIES, count)
     return pl.DataFrame({"entity": entities, "asked": pl.Series(_seconds(random, count)).cast(_TIME)})
 
 
-def _table(random: np.random.Generator, number: int) -> pl.DataFrame:
-    event = _seconds(random, ROWS)
-    known = event + random.integers(0, _SIX_HOURS, ROWS) * _SECOND
-    values = {name: random.random(ROWS, dtype=np.float32) for name in features(number)}
+def table_of(random: np.random.Generator, number: int, count: int) -> pl.DataFrame:
+    """So many rows of a table: entity, event and known time, four features."""
+    event = _seconds(random, count)
+    known = event + random.integers(0, _SIX_HOURS, count) * _SECOND
+    values = {name: random.random(count, dtype=np.float32) for name in features(number)}
     times = {"event": pl.Series(event).cast(_TIME), "known": pl.Series(known).cast(_TIME)}
-    return pl.DataFrame({"entity": random.integers(0, ENTITIES, ROWS), **times, **values})
+    return pl.DataFrame({"entity": random.integers(0, ENTITIES, count), **times, **values})
 
 
 def features(number: int) -> tuple[str, ...]:
@@ -148,6 +151,7 @@ SUBJECTS: dict[str, Callable[[Path], pl.DataFrame]] = {
     "two times, ordered": _ours("by_known", "known", ordered=True),
     "two times": _ours("raw", "known", ordered=False),
     "a tenth": _ours("tenth", "known", ordered=False, spine="spine_tenth"),
+    BESIDE_FEAST: _ours("view", "known", ordered=False, spine="spine_asked"),
     "spilled": _spilled,
     "floor, ordered": _floor("by_event", sort=False),
     "floor": _floor("raw", sort=True),

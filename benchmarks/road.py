@@ -27,8 +27,8 @@ from platform_assets.datasets.parts import examples
 from platform_assets.features.assets import raw_table_assets
 from platform_assets.features.spec import RawTable
 from platform_assets.ownership import Owner
-from platform_assets.training.assets import learned_contract
 from platform_assets.training.baselines import gradient_boosting
+from platform_assets.training.build import learned_contract
 from platform_assets.training.folds import train_folds, training_data
 from resources.installation import Installation
 

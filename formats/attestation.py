@@ -22,7 +22,7 @@ import msgspec
 from formats.bundle import Manifest
 from formats.canonical import canonical_json, sha256_hex
 from formats.errors import IntegrityError
-from formats.signing import PrivateKey, PublicKey, open_envelope, public_pem, sign
+from formats.signing import Envelope, PrivateKey, PublicKey, open_envelope, public_pem, sign
 
 Required = Literal["signature", "provenance", "sbom"]
 
@@ -134,6 +134,16 @@ def require_attested(folder: Path, manifest: Manifest, trusted: Iterable[PublicK
     keys = tuple(trusted)
     for name in REQUIRED:
         _verified(_read(folder, name, manifest), name, manifest, keys)
+
+
+def signers(document: bytes) -> tuple[str, ...]:
+    """The ids of the keys that an attestation says it is signed by; nothing of it is verified. Empty for what is none."""
+    try:
+        outer = msgspec.json.decode(document, type=_SigstoreBundle)
+        envelope = msgspec.json.decode(bytes(outer.dsse_envelope), type=Envelope)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ()
+    return tuple(signature.keyid for signature in envelope.signatures)
 
 
 def attestation_path(folder: Path, name: str) -> Path:

@@ -7,6 +7,7 @@ RoadbedError
 ├── DataError           data is missing, late or cannot be stored
 ├── ReleaseError        a release document is absent, expired, out of order or for someone else
 ├── LedgerError         the ledger is damaged or out of reach, or two writers collide
+├── TrainingError       examples that nothing can be learnt from, or a training that went astray
 ├── PromotionError      the authority refuses, or the champion moved meanwhile
 ├── EndpointError       an endpoint does not come up, keep up, or exist
 └── HostError           this machine cannot run what was asked (port, disk, home)
@@ -32,8 +33,12 @@ ErrorCode = Literal[
     "source-unavailable",
     "data-conflict",
     "split-empty",
+    "examples-unfit",
+    "training-diverged",
     "feature-missing",
     "features-gone",
+    "storage-unavailable",
+    "storage-refused",
     "online-store-unavailable",
     "online-store-refused",
     "release-missing",
@@ -46,10 +51,14 @@ ErrorCode = Literal[
     "ledger-unavailable",
     "authority-unavailable",
     "caller-unknown",
+    "token-refused",
+    "issuer-unavailable",
     "candidate-refused",
     "approval-own",
     "waiver-not-allowed",
     "waiver-expired",
+    "erasure-not-allowed",
+    "erasure-unfinished",
     "champion-moved",
     "digest-barred",
     "endpoint-unstable",
@@ -110,6 +119,10 @@ class ReleaseError(RoadbedError):
 
 class LedgerError(RoadbedError):
     """The ledger is damaged or out of reach, or two writers collide."""
+
+
+class TrainingError(RoadbedError):
+    """Examples that nothing can be learnt from, or a training that went astray."""
 
 
 class PromotionError(RoadbedError):

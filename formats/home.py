@@ -7,9 +7,11 @@ bundles/<hex>/                    bundles by digest
     releases/<endpoint>/<n>.json      signed release documents by sequence
 ledger/ledger.sqlite              the ledger; ledger/anchor.json its signed head
 authority/key.pem key.pub         the authority's key pair; trusted/ revoked its earlier keys; authority.yaml where things are
+storage.yaml                      where tables are, if not in lake/
 online/  online.yaml              the online store, and where it is if not there
 retention.yaml                    how long things are kept, if not the default
 endpoints/<team>/<model>/<env>/   release.json (desired), observed.json, server logs, spool/ (prediction log)
+reproductions/                    trainings done again, each gone when it is compared
 logs/  run/                       logs, pid files and sockets of what `roadbed up` started
 """
 
@@ -80,9 +82,19 @@ class Home(NamedTuple):
         return self.root / "online.yaml"
 
     @property
+    def storage_settings(self) -> Path:
+        """Where tables are, if not in the home."""
+        return self.root / "storage.yaml"
+
+    @property
     def retention_settings(self) -> Path:
         """How long things are kept."""
         return self.root / "retention.yaml"
+
+    @property
+    def reproductions(self) -> Path:
+        """Where trainings are done again."""
+        return self.root / "reproductions"
 
     @property
     def logs(self) -> Path:

@@ -8,14 +8,23 @@ import struct
 import zlib
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
+from formats.errors import DataError
+
 _FRAME = struct.Struct("<II")
+
+Value = float | str | list[Any] | None
 
 
 class PredictionRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One answered row. `asked_at` is by the installation's clock, `served_at` by the wall; ages are in seconds."""
+    """One answered row. `asked_at` is by the installation's clock, `served_at` by the wall; ages are in seconds.
+
+    A tensor is lists in lists. The answer is in one of `probability`, `probabilities` (in the order of the contract's classes) and
+    `value`, as the task has it.
+    """
 
     prediction: str
     endpoint: str
@@ -23,12 +32,22 @@ class PredictionRecord(msgspec.Struct, frozen=True, kw_only=True):
     bundle: str
     asked_at: datetime
     served_at: datetime
-    request: dict[str, float | int | str | bool | None]
-    features: dict[str, float | str | None]
-    probability: float
+    request: dict[str, float | int | str | bool | list[Any] | None]
+    features: dict[str, Value]
+    probability: float | msgspec.UnsetType = msgspec.UNSET
     stale: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     degraded: tuple[str, ...] = ()
+    probabilities: tuple[float, ...] | msgspec.UnsetType = msgspec.UNSET
+    value: float | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def answer(self) -> float | tuple[float, ...]:
+        """What was answered, whichever it is. Raises DataError if the record holds no answer."""
+        for answer in (self.probability, self.probabilities, self.value):
+            if not isinstance(answer, msgspec.UnsetType):
+                return answer
+        raise DataError("data-missing", f"the record of {self.prediction} holds no answer", "look for it in the lake")
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -5,6 +5,7 @@ float widths, time units, compression, the engine that wrote it. The golden vect
 
     column  = sha256( type "\\0" | one validity byte a row | values )
     values  = little-endian int64 | float64, or for text and bytes: uint64 lengths, then the concatenated bytes
+              or for lists: uint64 lengths, then the column of all their elements (type "list[" element "]")
     table   = sha256( canonical JSON of {format, rows, key, columns: {name: [type, column]}} )
 
 Nulls hold zero; -0.0 counts as 0.0; every NaN is the same NaN; times are microseconds of UTC since 1970.
@@ -12,6 +13,7 @@ Nulls hold zero; -0.0 counts as 0.0; every NaN is the same NaN; times are micros
 
 import hashlib
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -48,7 +50,15 @@ def _ordered(frame: pl.DataFrame, key: list[str]) -> pl.DataFrame:
 
 
 def _canonical(series: pl.Series) -> pl.Series:
-    """The series in one of: Boolean, Int64, Float64, String, Binary, Date, Datetime(us, UTC), Duration(us)."""
+    """The series in one of: Boolean, Int64, Float64, String, Binary, Date, Datetime(us, UTC), Duration(us), or lists of one."""
+    if isinstance(series.dtype, pl.Array):
+        return _canonical(series.arr.to_list())
+    if isinstance(series.dtype, pl.List):
+        return series.cast(pl.List(_canonical(pl.Series(series.name, [], dtype=series.dtype.inner)).dtype))
+    return _plain(series)
+
+
+def _plain(series: pl.Series) -> pl.Series:
     dtype = series.dtype
     if dtype.is_integer():
         return _int64(series)
@@ -66,7 +76,7 @@ def _canonical(series: pl.Series) -> pl.Series:
     raise DataError(
         "data-conflict",
         f"column {series.name!r} has type {dtype}, which has no canonical form",
-        "store numbers, booleans, text, bytes, dates, times or durations; flatten nested columns",
+        "store numbers, booleans, text, bytes, dates, times or durations, or lists of these; flatten other nested columns",
     )
 
 
@@ -94,18 +104,28 @@ _TYPE_NAMES: dict[type[pl.DataType], str] = {
 
 
 def _type_name(dtype: pl.DataType) -> str:
+    if isinstance(dtype, pl.List):
+        return f"list[{_type_name(cast(pl.DataType, dtype.inner))}]"
     return _TYPE_NAMES[dtype.base_type()]
 
 
 def _column_digest(series: pl.Series) -> str:
-    digest = hashlib.sha256(_type_name(series.dtype).encode() + b"\0")
-    digest.update(series.is_not_null().cast(pl.UInt8).to_numpy().tobytes())
-    for part in _values(series):
+    digest = hashlib.sha256()
+    for part in _column(series):
         digest.update(part)
     return digest.hexdigest()
 
 
+def _column(series: pl.Series) -> list[bytes]:
+    validity = series.is_not_null().cast(pl.UInt8).to_numpy().tobytes()
+    return [_type_name(series.dtype).encode() + b"\0", validity, *_values(series)]
+
+
 def _values(series: pl.Series) -> list[bytes]:
+    if isinstance(series.dtype, pl.List):
+        sizes = series.list.len().fill_null(0).cast(pl.UInt64)
+        elements = series.filter(sizes > 0).explode()  # an empty list would explode into a null
+        return [sizes.to_numpy().astype("<u8", copy=False).tobytes(), *_column(elements)]
     if series.dtype in (pl.String, pl.Binary):
         filled = series.cast(pl.Binary).fill_null(b"")
         lengths = filled.bin.size().cast(pl.UInt64).to_numpy().astype("<u8", copy=False)

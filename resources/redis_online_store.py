@@ -7,7 +7,9 @@ An update is MULTI, the rows, EXEC. The server keeps what was sent apart until E
 before, so a killed writer leaves nothing that anyone would have to clean up; what it left half sent was never visible.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import closing, contextmanager
 from itertools import chain
 from typing import Any, Final, TypeVar
@@ -54,12 +56,29 @@ class RedisOnlineStore(OnlineStore):
                     raise answer
 
     @override
+    def _removed(self, gone: AbstractSet[bytes]) -> None:
+        with self._connected() as command:
+            command("HDEL", self._place.name, *sorted(gone))
+
+    @override
     def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
         if not keys:
             return []
         with self._connected() as command:
             found: list[bytes | None] = command("HMGET", self._place.name, *keys)
             return found
+
+    @override
+    def keys(self, beginning: bytes) -> list[bytes]:
+        found: set[bytes] = set()  # a scan may give one twice
+        cursor = 0
+        with self._connected() as command:
+            while True:
+                pattern = _literal(beginning) + b"*"
+                cursor, some = command("HSCAN", self._place.name, cursor, "MATCH", pattern, "COUNT", _CHUNK)
+                found.update(some)
+                if not cursor:
+                    return list(found)
 
     @contextmanager
     def _connected(self) -> Iterator[Callable[..., Any]]:
@@ -94,8 +113,13 @@ class RedisOnlineStore(OnlineStore):
         return DataError(
             "online-store-refused",
             f"{where} refuses: {error}",
-            "see user, password, the user's rights (MULTI, EXEC, HSET, HMGET on that hash) and the server's memory",
+            "see user, password, the user's rights (MULTI, EXEC, HSET, HMGET, HSCAN, HDEL on that hash) and the server's memory",
         )
+
+
+def _literal(text: bytes) -> bytes:
+    """A pattern of Redis that means `text` alone."""
+    return re.sub(rb"([*?\[\]\\^-])", rb"\\\1", text)
 
 
 def _chunks(rows: list[T]) -> Iterator[list[T]]:

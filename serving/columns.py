@@ -1,6 +1,7 @@
 """A contract's columns as msgspec types: what one field of a request may be."""
 
 import math
+from types import GenericAlias
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -58,6 +59,20 @@ def _value_type(column: Column) -> MadeType:
     about: dict[str, Any] = {"description": column.description or None}
     if column.unit:
         about["extra_json_schema"] = {"x-unit": column.unit}
+    return _tensor_type(column, about) if column.shape else _single_type(column, about)
+
+
+def _tensor_type(column: Column, about: dict[str, Any]) -> MadeType:
+    """Lists in lists, each as long as the shape has it; what is said about the column stands at the outermost."""
+    kind = _single_type(column, {})
+    for axis, extent in reversed(list(enumerate(column.shape))):
+        kind = Annotated[
+            GenericAlias(list, kind), msgspec.Meta(min_length=extent, max_length=extent, **(about if axis == 0 else {}))
+        ]
+    return kind
+
+
+def _single_type(column: Column, about: dict[str, Any]) -> MadeType:
     if column.type == "text":
         return _text_type(column, about)
     if column.type == "bool":

@@ -96,4 +96,4 @@ def _unknown(name: str, fields: Mapping[str, Field]) -> str:
 
 def _field_error(error: msgspec.ValidationError, path: str) -> FieldError:
     message, _, inner = str(error).partition(" - at ")
-    return FieldError(inner.strip("`") if path == "$" and inner else path, message)
+    return FieldError(path + inner.strip("`").removeprefix("$"), message)

@@ -15,10 +15,11 @@ AGE = (60, 300, 900, 3600, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800)
 class Histogram:
     """Observations by upper bound."""
 
-    __slots__ = ("bounds", "counts", "total")
+    __slots__ = ("_edges", "bounds", "counts", "total")
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self.bounds = bounds
+        self._edges = np.array(bounds, float)
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
 
@@ -29,10 +30,7 @@ class Histogram:
 
     def observe_all(self, values: NDArray[np.float64]) -> None:
         """Count each of `values`."""
-        if len(values) == 1:
-            self.observe(float(values[0]))
-            return
-        found = np.bincount(np.searchsorted(self.bounds, values), minlength=len(self.counts))
+        found = np.bincount(self._edges.searchsorted(values), minlength=len(self.counts))
         self.counts = [before + count for before, count in zip(self.counts, found.tolist(), strict=True)]
         self.total += float(values.sum())
 

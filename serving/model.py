@@ -13,11 +13,13 @@ from formats.bundle import Manifest, verify_bundle
 from formats.canonical import sha256_hex
 from formats.contract import ServingContract, decode_contract
 from formats.errors import ContractError, IntegrityError
+from formats.task import width_of
+from serving.answers import answer_form
 from serving.batching import Answer
-from serving.online_features import plan_views
 from serving.records import LogPlan
 from serving.refusals import Refusal
 from serving.requests import Batch, Categorical, Numeric, RequestDecoder, RowForm
+from serving.view_plans import plan_views
 
 _TOLERANCE = 1e-5
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
@@ -27,7 +29,7 @@ class Example(msgspec.Struct, frozen=True):
     """A full row and the answer of the model when it was built."""
 
     request: dict[str, Any]
-    answer: float
+    answer: float | list[float]
 
 
 class Model:
@@ -43,14 +45,17 @@ class Model:
         self._session = _session(onnx, digest)
         self._takes = {tensor.name for tensor in self._session.get_inputs()}
         self._gives = [contract.output]
+        self.answers = answer_form(contract.task)
+        self._width = width_of(contract.task)
 
     def run(self, numeric: Numeric, categorical: Categorical) -> Answer:
-        """The probability of each row. Raises ContractError when the model's output is not one finite number a row."""
+        """The answer to each row, [N], or [N, K] of several classes. Raises ContractError when it is not as many finite numbers."""
         inputs = {"numeric": numeric, "categorical": categorical}
         output = self._session.run(self._gives, {name: inputs[name] for name in self._takes})[0]
-        answer: Answer = output.reshape(-1)
+        answer: Answer = output.reshape(-1) if self._width is None else output
+        shaped = len(answer) == len(numeric) and (self._width is None or answer.shape[1:] == (self._width,))
         # Summing a list is several times cheaper than two ufuncs on the few rows of a request.
-        if len(answer) != len(numeric) or not math.isfinite(sum(answer.tolist())):
+        if not shaped or not math.isfinite(sum(answer.ravel().tolist())):
             raise ContractError(
                 "contract-breach",
                 f"bundle {self.digest} answered {len(numeric)} rows with {len(answer)} values, not all of them finite",
@@ -71,8 +76,10 @@ class Model:
             raise _unfit(self.digest, f"its contract refuses its own example: {error.body.decode()}") from error
         for rows in (1, 8):
             answers = self.run(np.repeat(batch.numeric, rows, axis=0), np.repeat(batch.categorical, rows, axis=0))
-            worst = float(np.abs(answers - recorded.answer).max())
-            if not worst <= _TOLERANCE:
+            expected = np.asarray(recorded.answer, np.float64)
+            worst = float(np.abs(answers - expected).max())
+            # Values may be of any size, and float32 keeps seven digits of them; of probabilities this is 1.
+            if not worst <= _TOLERANCE * max(1.0, float(np.abs(expected).max())):
                 raise _unfit(
                     self.digest, f"it answers its example {worst:.3g} away from the recorded {recorded.answer}"
                 )

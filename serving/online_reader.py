@@ -2,7 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 import lmdb
@@ -22,8 +22,8 @@ class OnlineReader(ABC):
         """Notice a store that appeared, was replaced or came back since the last call; never waits."""
 
     @abstractmethod
-    async def read(self, keys: Iterable[bytes]) -> Mapping[bytes, bytes]:
-        """Those of `keys` that have a row, with it, all from one state of the store.
+    async def read(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
+        """The row of each key, or None where there is none, all from one state of the store.
 
         Raises:
             Refusal: 503 `online-store-unavailable`, because the store cannot be read or was never filled.
@@ -65,7 +65,7 @@ class LmdbReader(OnlineReader):
             )
 
     @override
-    async def read(self, keys: Iterable[bytes]) -> Mapping[bytes, bytes]:
+    async def read(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
         if self._environment is None:
             raise unavailable(self._fault)
         try:
@@ -87,9 +87,13 @@ class LmdbReader(OnlineReader):
             self._environment = None
 
 
-def _found(environment: lmdb.Environment, keys: Iterable[bytes]) -> dict[bytes, bytes]:
-    with environment.begin() as transaction:
-        return {key: packed for key in keys if (packed := transaction.get(key)) is not None}
+def _found(environment: lmdb.Environment, keys: Sequence[bytes]) -> Sequence[bytes | None]:
+    transaction = environment.begin()
+    try:
+        return list(map(transaction.get, keys))
+    finally:
+        # Reading leaves nothing to commit; and abort keeps the transaction for the next to begin at half the cost.
+        transaction.abort()
 
 
 def _identity(path: Path) -> str | None:

@@ -1,6 +1,7 @@
-"""The Open Inference Protocol, version 2, as JSON: tensors `numeric` and `categorical` in, one probability a row out.
+"""The Open Inference Protocol, version 2, as JSON: tensors `numeric` and `categorical` in, the answer to each row out.
 
-Tensors are full feature rows in contract order; they are held against the same contract as named rows.
+Tensors are full feature rows in contract order; they are held against the same contract as named rows. A column that is a tensor
+itself is a run of the numbers of its row.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,10 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from formats.contract import Column, ServingContract
+from formats.task import Multiclass, Task, width_of
 from serving.batching import Answer
 from serving.columns import bounds
 from serving.refusals import FieldError, invalid_request
 from serving.requests import MAX_ROWS, Batch, Categorical, Numeric
+
+CLASS = "class"
 
 _NUMBERS = frozenset({"FP32", "FP64", "FP16", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "BOOL"})
 
@@ -55,7 +59,7 @@ def decode_infer(body: bytes, contract: ServingContract) -> tuple[str | None, Ba
     if set(tensors) != set(wanted) or len(tensors) != len(request.inputs):
         raise invalid_request([FieldError("$.inputs", f"expected the tensors {sorted(wanted)}, got {sorted(tensors)}")])
     rows = _row_count(tensors, wanted)
-    numeric = _numeric(tensors, contract.numeric, rows)
+    numeric = _numeric(tensors, contract, rows)
     categorical = _categorical(tensors, contract.categorical, rows)
     return request.id, Batch(None, [None] * rows, single=False, numeric=numeric, categorical=categorical)
 
@@ -63,13 +67,17 @@ def decode_infer(body: bytes, contract: ServingContract) -> tuple[str | None, Ba
 def infer_response(
     contract: ServingContract, bundle: str, request_id: str | None, ids: Sequence[str], answer: Answer
 ) -> bytes:
-    """The body of the answer: the probabilities, and the rows' ids in the prediction log."""
+    """The body of the answer: what the task answers, and the rows' ids in the prediction log.
+
+    Of several classes these are the likeliest class and, as the protocol has it, all probabilities in one flat list.
+    """
     rows = [len(ids)]
     body: dict[str, object] = {
         "model_name": contract.model,
         "model_version": bundle,
         "outputs": [
-            {"name": contract.output, "datatype": "FP32", "shape": rows, "data": answer.tolist()},
+            {"name": contract.output, "datatype": "FP32", "shape": list(answer.shape), "data": answer.ravel().tolist()},
+            *_classes(contract.task, answer),
             {"name": "prediction", "datatype": "BYTES", "shape": rows, "data": ids},
         ],
     }
@@ -79,32 +87,41 @@ def infer_response(
 def model_metadata(contract: ServingContract, bundle: str) -> dict[str, object]:
     """What the protocol tells about a model."""
     types = {"numeric": "FP32", "categorical": "BYTES"}
+    width = width_of(contract.task)
     return {
         "name": contract.model,
         "versions": [bundle],
         "platform": "onnxruntime_onnx",
         "inputs": [
-            {"name": name, "datatype": types[name], "shape": [-1, len(columns)]}
-            for name, columns in _wanted(contract).items()
+            {"name": name, "datatype": types[name], "shape": [-1, width]} for name, width in _wanted(contract).items()
         ],
         "outputs": [
-            {"name": contract.output, "datatype": "FP32", "shape": [-1]},
+            {"name": contract.output, "datatype": "FP32", "shape": [-1, *([] if width is None else [width])]},
+            *([] if width is None else [{"name": CLASS, "datatype": "BYTES", "shape": [-1]}]),
             {"name": "prediction", "datatype": "BYTES", "shape": [-1]},
         ],
     }
 
 
-def _wanted(contract: ServingContract) -> dict[str, tuple[Column, ...]]:
-    both = {"numeric": contract.numeric, "categorical": contract.categorical}
-    return {name: columns for name, columns in both.items() if columns}
+def _classes(task: Task, answer: Answer) -> list[dict[str, object]]:
+    if not isinstance(task, Multiclass):
+        return []
+    named = [task.classes[place] for place in answer.argmax(axis=1).tolist()]
+    return [{"name": CLASS, "datatype": "BYTES", "shape": [len(named)], "data": named}]
 
 
-def _row_count(tensors: dict[str, Tensor], wanted: dict[str, tuple[Column, ...]]) -> int:
+def _wanted(contract: ServingContract) -> dict[str, int]:
+    """How wide the tensors are that the contract takes, by name."""
+    both = {"numeric": contract.width, "categorical": len(contract.categorical)}
+    return {name: width for name, width in both.items() if width}
+
+
+def _row_count(tensors: dict[str, Tensor], wanted: dict[str, int]) -> int:
     counts = set()
-    for name, columns in wanted.items():
+    for name, width in wanted.items():
         shape = tensors[name].shape
-        if len(shape) != 2 or shape[1] != len(columns) or not 1 <= shape[0] <= MAX_ROWS:
-            rule = f"expected [1 to {MAX_ROWS}, {len(columns)}], got {list(shape)}"
+        if len(shape) != 2 or shape[1] != width or not 1 <= shape[0] <= MAX_ROWS:
+            rule = f"expected [1 to {MAX_ROWS}, {width}], got {list(shape)}"
             raise invalid_request([FieldError(f"$.inputs.{name}.shape", rule)])
         counts.add(shape[0])
     if len(counts) != 1:
@@ -122,38 +139,44 @@ def _flat(tensor: Tensor, rows: int, width: int) -> list[Any]:
     return values
 
 
-def _numeric(tensors: dict[str, Tensor], columns: Sequence[Column], rows: int) -> Numeric:
-    if not columns:
+def _numeric(tensors: dict[str, Tensor], contract: ServingContract, rows: int) -> Numeric:
+    width = contract.width
+    if not width:
         return np.empty((rows, 0), dtype=np.float32)
     tensor = tensors["numeric"]
     if tensor.datatype not in _NUMBERS:
         raise invalid_request([FieldError("$.inputs.numeric.datatype", f"expected FP32, got {tensor.datatype[:20]}")])
-    values = _flat(tensor, rows, len(columns))
+    values = _flat(tensor, rows, width)
     if not all(value is None or isinstance(value, int | float) for value in values):
         raise invalid_request([FieldError("$.inputs.numeric.data", "expected numbers, or null for missing")])
     try:
-        matrix = np.array(values, dtype=np.float64).reshape(rows, len(columns))
+        matrix = np.array(values, dtype=np.float64).reshape(rows, width)
     except OverflowError as error:
         raise invalid_request([FieldError("$.inputs.numeric.data", "a number is too large")]) from error
-    _refuse(islice(_numeric_errors(matrix, columns), 100))
+    _refuse(islice(_numeric_errors(matrix, contract), 100))
     return matrix.astype(np.float32)
 
 
-def _numeric_errors(matrix: NDArray[np.float64], columns: Sequence[Column]) -> Iterator[FieldError]:
-    for index, column in enumerate(columns):
-        values = matrix[:, index]
-        absent = np.isnan(values)
+def _numeric_errors(matrix: NDArray[np.float64], contract: ServingContract) -> Iterator[FieldError]:
+    places = contract.places
+    for column in contract.numeric:
+        place = places[column.name]
         low, high = bounds(column)
-        wrong = ~absent & ~((values >= low) & (values <= high))
-        if column.type in ("int", "bool"):
-            wrong |= ~absent & (values != np.floor(values))
-        if not column.nullable:
-            wrong |= absent
-        for row in np.flatnonzero(wrong):
-            rule = (
-                f"`{column.name}` takes {column.type} from {low:g} to {high:g}{', or null' if column.nullable else ''}"
-            )
-            yield FieldError(f"$.inputs.numeric.data[{row}][{index}]", rule)
+        or_null = ", or null" + (" throughout" if column.shape else "") if column.nullable else ""
+        rule = f"`{column.name}` takes {column.type} from {low:g} to {high:g}{or_null}"
+        for row, index in np.argwhere(_wrong(matrix[:, place], column)):
+            yield FieldError(f"$.inputs.numeric.data[{row}][{place.start + index}]", rule)
+
+
+def _wrong(values: NDArray[np.float64], column: Column) -> NDArray[np.bool_]:
+    """Which numbers of `column`, [rows, size], break it."""
+    absent = np.isnan(values)
+    low, high = bounds(column)
+    wrong: NDArray[np.bool_] = ~absent & ~((values >= low) & (values <= high))
+    if column.type in ("int", "bool"):
+        wrong |= ~absent & (values != np.floor(values))
+    # A tensor is there or missing as a whole.
+    return wrong | (absent & ~absent.all(axis=1, keepdims=True) if column.nullable else absent)
 
 
 def _categorical(tensors: dict[str, Tensor], columns: Sequence[Column], rows: int) -> Categorical:

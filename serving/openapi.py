@@ -4,7 +4,6 @@ from typing import Any
 
 import msgspec
 
-from serving.answers import Prediction, Predictions
 from serving.model import Model
 from serving.refusals import FieldError
 
@@ -31,7 +30,8 @@ def openapi(model: Model, endpoint: str) -> dict[str, Any]:
     """The document of `endpoint` while it serves `model`."""
     keyed, full = model.decoder.keyed.struct, model.decoder.full.struct
     requests = (keyed, full) if model.views.views or model.views.unfetched else (keyed,)
-    types = [*requests, Prediction, Predictions, RefusalBody, Readiness]
+    answers = model.answers.types
+    types = [*requests, *answers, RefusalBody, Readiness]
     _, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     rows = [{"$ref": f"#/components/schemas/{request.__name__}"} for request in requests]
     many = {"type": "object", "required": ["rows"], "properties": {"rows": {"type": "array", "items": {"anyOf": rows}}}}
@@ -39,7 +39,7 @@ def openapi(model: Model, endpoint: str) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": endpoint, "version": model.digest, "description": f"Predictions of {model.contract.model}."},
         "paths": {
-            "/predict": {"post": _predict({"anyOf": [*rows, many]})},
+            "/predict": {"post": _predict({"anyOf": [*rows, many]}, [answer.__name__ for answer in answers])},
             "/readyz": {"get": _get("Ready to answer", "Readiness")},
             **{path: {"get": _get(about)} for path, about in _PLAIN.items()},
         },
@@ -58,8 +58,8 @@ _PLAIN = {
 }
 
 
-def _predict(request: dict[str, Any]) -> dict[str, Any]:
-    answers = {"anyOf": [_reference("Prediction"), _reference("Predictions")]}
+def _predict(request: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    answers = {"anyOf": [_reference(name) for name in names]}
     refusals = {
         "400": "Not JSON",
         "413": "Too large",

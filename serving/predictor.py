@@ -6,12 +6,13 @@ from time import perf_counter
 import msgspec
 
 from formats.errors import ContractError
-from serving.answers import Prediction, Predictions, predictions
+from serving.answers import AnyPrediction
 from serving.batching import Answer
 from serving.clock import ServingClock
 from serving.http import Response
+from serving.marks import UNMARKED, Marks
 from serving.metrics import Metrics
-from serving.online_features import UNMARKED, Marks, OnlineFeatures
+from serving.online_features import OnlineFeatures
 from serving.open_inference import decode_infer, infer_response
 from serving.prediction_log import PredictionLog
 from serving.records import Occasion, records
@@ -45,7 +46,7 @@ class Predictor:
         serving = self._releases.current()
         batch = serving.model.decoder.decode(body)
         answered, _ = await self._answer(serving, batch)
-        out = msgspec.json.encode(answered[0] if batch.single else Predictions(answered))
+        out = msgspec.json.encode(answered[0] if batch.single else serving.model.answers.many(answered))
         self._metrics.latency[serving.model.digest].observe(perf_counter() - started)
         return Response(200, out, serving.headers)
 
@@ -61,7 +62,7 @@ class Predictor:
         self._metrics.latency[serving.model.digest].observe(perf_counter() - started)
         return Response(200, out, serving.headers)
 
-    async def _answer(self, serving: Serving, batch: Batch) -> tuple[list[Prediction], Answer]:
+    async def _answer(self, serving: Serving, batch: Batch) -> tuple[list[AnyPrediction], Answer]:
         now = self._clock.now()
         model = serving.model
         marks: Sequence[Marks] = [UNMARKED] * len(batch.rows)
@@ -71,7 +72,7 @@ class Predictor:
             answer = await serving.batcher.submit(batch.numeric, batch.categorical)
         except ContractError as error:
             raise unavailable(fault_of(error)) from error
-        answered = predictions(model.contract.model, serving.document, marks, answer)
+        answered = model.answers.predictions(model.contract.model, serving.document, marks, answer)
         for record in records(Occasion(self._endpoint, now), model.log_plan(batch.form), batch, answered):
             self._log.append(record)
         self._metrics.rows[model.digest] += len(answered)

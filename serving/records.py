@@ -1,7 +1,8 @@
-"""Answered rows as records of the prediction log. Columns classified as personal are masked with null."""
+"""Answered rows as records of the prediction log. Columns and keys classified as personal are masked with null."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from math import prod
 from typing import Any, NamedTuple
 
 import msgspec
@@ -9,7 +10,7 @@ import numpy as np
 
 from formats.contract import ServingContract
 from formats.prediction_log import PredictionRecord, encode_record
-from serving.answers import Prediction
+from serving.answers import AnyPrediction, answer_form
 from serving.requests import Batch, Row, RowForm
 
 # Up to here looking at each value is cheaper than asking numpy first.
@@ -23,9 +24,12 @@ class LogPlan:
     """
 
     def __init__(self, contract: ServingContract, form: RowForm | None) -> None:
-        personal = {column.name for column in contract.columns if column.classification == "personal"}
-        seen = [column.name for column in (*contract.numeric, *contract.categorical)]
+        personal = contract.personal
+        columns = (*contract.numeric, *contract.categorical)
+        seen = [column.name for column in columns]
+        self._tensors = [(place, column.shape) for place, column in enumerate(columns) if column.shape]
         self.request = _request(form, personal)
+        self.answers = answer_form(contract.task)
         self.features = _maker("Features", seen)
         self._masked = [index for index, name in enumerate(seen) if name in personal]
 
@@ -35,6 +39,9 @@ class LogPlan:
         if len(numeric) <= _FEW or np.isnan(batch.numeric).any():
             numeric = [[None if value != value else value for value in row] for row in numeric]  # noqa: PLR0124 - NaN alone; isnan would be a call a value
         rows = [numbers + texts for numbers, texts in zip(numeric, batch.categorical.tolist(), strict=True)]
+        for place, shape in self._tensors:
+            for row in rows:
+                row[place : place + prod(shape)] = [_nested(row[place : place + prod(shape)], shape)]
         for index in self._masked:
             for row in rows:
                 row[index] = None
@@ -48,7 +55,7 @@ class Occasion(NamedTuple):
     asked_at: datetime
 
 
-def records(occasion: Occasion, plan: LogPlan, batch: Batch, answered: Sequence[Prediction]) -> list[bytes]:
+def records(occasion: Occasion, plan: LogPlan, batch: Batch, answered: Sequence[AnyPrediction]) -> list[bytes]:
     """One framed record a row."""
     served_at = datetime.now(UTC)
     return [
@@ -62,7 +69,7 @@ def records(occasion: Occasion, plan: LogPlan, batch: Batch, answered: Sequence[
                 served_at=served_at,
                 request=plan.request(row),
                 features=plan.features(*values),
-                probability=prediction.probability,
+                **{plan.answers.logged: plan.answers.record(prediction)},
                 stale=prediction.stale,
                 missing=prediction.missing,
                 degraded=prediction.degraded,
@@ -72,7 +79,16 @@ def records(occasion: Occasion, plan: LogPlan, batch: Batch, answered: Sequence[
     ]
 
 
-def _request(form: RowForm | None, personal: set[str]) -> Callable[[Row], Any]:
+def _nested(values: list[Any], shape: tuple[int, ...]) -> list[Any] | None:
+    """The numbers of one tensor as lists in lists; None where it is missing."""
+    if values[0] is None:
+        return None
+    for extent in shape[:0:-1]:
+        values = [values[start : start + extent] for start in range(0, len(values), extent)]
+    return values
+
+
+def _request(form: RowForm | None, personal: frozenset[str]) -> Callable[[Row], Any]:
     if form is None:
         return lambda _: {}
     masked = personal.intersection(form.fields)

@@ -8,7 +8,7 @@ state.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from redis import ConnectionError, RedisError  # noqa: A004 redis-py's own names
@@ -28,11 +28,11 @@ _log = logging.getLogger(__name__)
 _SECONDS = 1.0
 _SHARED_KEYS = 4096  # beyond this a command gains nothing from company
 
-Rows = Mapping[bytes, bytes]
+Rows = Mapping[bytes, bytes | None]
 
 
 class _Waiting(NamedTuple):
-    keys: tuple[bytes, ...]
+    keys: Sequence[bytes]
     future: "asyncio.Future[Rows]"
 
 
@@ -57,17 +57,18 @@ class RedisReader(OnlineReader):
             self._fault = None
 
     @override
-    async def read(self, keys: Iterable[bytes]) -> Rows:
+    async def read(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
         if self._fault is not None:
             raise unavailable(self._fault)
         future: asyncio.Future[Rows] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(tuple(keys), future))
+        self._waiting.append(_Waiting(keys, future))
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask())
         try:
-            return await future
+            rows = await future
         except _Unreadable as error:
             raise unavailable(_told(error)) from error
+        return list(map(rows.get, keys))
 
     @override
     async def close(self) -> None:
@@ -96,7 +97,7 @@ class RedisReader(OnlineReader):
         return group
 
     async def _rows(self, keys: Collection[bytes]) -> Rows:
-        """Those of `keys` that have a row, with it. Raises _Unreadable."""
+        """The row of each key, or None. Raises _Unreadable."""
         try:
             ask: Callable[..., Awaitable[list[bytes | None]]] = self._connected().execute_command
             marker, *found = await ask("HMGET", self._place.name, MARKER, *keys)
@@ -106,7 +107,7 @@ class RedisReader(OnlineReader):
             raise _Unreadable(error.message) from error
         if marker != FORMAT:
             raise _Unreadable(f"there is no online store in {self._place.address}")
-        return {key: packed for key, packed in zip(keys, found, strict=True) if packed is not None}
+        return dict(zip(keys, found, strict=True))
 
     def _connected(self) -> Redis:
         if self._client is None:

@@ -50,9 +50,15 @@ class RowForm:
         self.struct = _struct(name, fields)
         self.decode_one = msgspec.json.Decoder(self.struct).decode
         self.decode_many = msgspec.json.Decoder(_many(self.struct)).decode
-        self._numeric = _Block(self, contract.numeric)
-        self._categorical = _Block(self, contract.categorical)
+        self._numeric = _Block(self, contract.numeric, contract.width)
+        self._categorical = _Block(self, contract.categorical, len(contract.categorical))
+        self._tensors = any(column.shape for column in contract.numeric)
+        self._places = [place for name, place in contract.places.items() if name in self.fields]
         self._nullable_text = any(column.nullable for column in contract.categorical)
+
+    def reader(self, names: Sequence[str]) -> Callable[[Row], Any]:
+        """Reads the values of `names` from a decoded row: of one name its value, else a tuple of them."""
+        return attrgetter(*(self._attributes[name] for name in names)) if names else lambda _: ()
 
     def getter(self, names: Sequence[str]) -> Callable[[Row], tuple[Any, ...]]:
         """Reads the values of `names` from a decoded row, always as a tuple."""
@@ -61,11 +67,22 @@ class RowForm:
     def numeric(self, rows: Sequence[Row]) -> Numeric:
         """The numeric matrix; null is NaN."""
         block = self._numeric
+        if self._tensors:
+            return self._by_column(rows)
         values = np.array([block.get(row) for row in rows], dtype=np.float32)
         if block.targets is None:
             return values.reshape(len(rows), block.width)
         matrix = np.full((len(rows), block.width), np.nan, dtype=np.float32)
         matrix[:, block.targets] = values.reshape(len(rows), len(block.targets))
+        return matrix
+
+    def _by_column(self, rows: Sequence[Row]) -> Numeric:
+        """The numeric matrix where a column may be a tensor, which is several of its columns."""
+        matrix = np.full((len(rows), self._numeric.width), np.nan, dtype=np.float32)
+        for place, values in zip(self._places, zip(*map(self._numeric.get, rows), strict=True), strict=True):
+            held = [row for row, value in enumerate(values) if value is not None]
+            given = np.array([values[row] for row in held], dtype=np.float32)
+            matrix[held, place] = given.reshape(len(held), place.stop - place.start)
         return matrix
 
     def categorical(self, rows: Sequence[Row]) -> Categorical:
@@ -84,9 +101,9 @@ class RowForm:
 class _Block:
     """The columns of one matrix that a form brings; `targets` is None when it brings them all."""
 
-    def __init__(self, form: RowForm, columns: Sequence[Column]) -> None:
+    def __init__(self, form: RowForm, columns: Sequence[Column], width: int) -> None:
         given = [(index, column.name) for index, column in enumerate(columns) if column.name in form.fields]
-        self.width = len(columns)
+        self.width = width
         self.get = form.getter([name for _, name in given])
         whole = len(given) == len(columns)
         self.targets = None if whole else np.array([index for index, _ in given], dtype=np.intp)

@@ -25,7 +25,8 @@ def raw_table_assets(owner: Owner, table: RawTable) -> Assets:
         frame = _read(context, owner, table, installation)
         return store_table(context, owner.calendar, table.contract, frame, installation)
 
-    asset = _table_asset(owner, key, table.contract, table.description, group="raw", daily=table.daily)
+    policy = _backfill(table.days_per_run) if table.daily else None
+    asset = _table_asset(owner, key, table.contract, table.description, group="raw", backfill=policy)
     return [asset(read), quarantine_spec(owner, key, table.contract, daily=table.daily)]
 
 
@@ -42,8 +43,9 @@ def feature_view_assets(owner: Owner, view: FeatureView) -> Assets:
 
     description = f"{view.description}\n\nEntity: {view.entity.name}. Time to live: {view.time_to_live}."
     ins = {source.table.name: _source_in(owner, source) for source in view.sources}
+    policy = _backfill(view.days_per_run)
     asset = _table_asset(
-        owner, key, view.contract, description, group="features", daily=True, ins=ins, engine=view.engine
+        owner, key, view.contract, description, group="features", backfill=policy, ins=ins, engine=view.engine
     )
     return [asset(compute), quarantine_spec(owner, key, view.contract, daily=True)]
 
@@ -63,7 +65,7 @@ def _table_asset(
     description: str,
     *,
     group: str,
-    daily: bool,
+    backfill: dg.BackfillPolicy | None,
     ins: dict[str, dg.AssetIn] | None = None,
     engine: str = "polars",
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
@@ -75,14 +77,21 @@ def _table_asset(
         owners=[owner.contact],
         kinds={engine, "deltalake"},
         metadata={"dagster/column_schema": column_schema(contract), "contract version": contract.version},
-        partitions_def=owner.calendar.daily if daily else None,
-        backfill_policy=dg.BackfillPolicy.single_run() if daily else None,
+        partitions_def=owner.calendar.daily if backfill else None,
+        backfill_policy=backfill,
         check_specs=[contract_check(key)],
         freshness_policy=FRESHNESS,
         io_manager_key="tables",
         dagster_type=dg.Any,
         code_version=str(contract.version),
     )
+
+
+def _backfill(days_per_run: int | None) -> dg.BackfillPolicy:
+    """How a backfill of days is split into runs."""
+    if days_per_run is None:
+        return dg.BackfillPolicy.single_run()
+    return dg.BackfillPolicy.multi_run(max_partitions_per_run=days_per_run)
 
 
 def _source_in(owner: Owner, source: Source) -> dg.AssetIn:

@@ -7,6 +7,7 @@ from typing import Final
 import polars as pl
 
 from formats.errors import DeclarationError
+from formats.task import BINARY, Multiclass, Task
 from platform_assets.features.spec import Entity, RawTable
 
 # Of a corrected answer: the one that was known first.
@@ -20,7 +21,7 @@ class LabelView:
     At an instant the answer is that of the version which was known last by then; of versions known at once, that of the latest
     event. So a set of questions asked for again later has the corrected answers, and `as_of` an earlier instant the old ones.
     `delay` is how long after the prediction time every answer is known for the first time: later questions wait for the next
-    window.
+    window. `task` says what kind of answer it is: metrics, gates, baselines, the graph's output and what endpoints answer follow.
     """
 
     name: str
@@ -29,9 +30,12 @@ class LabelView:
     column: str
     delay: timedelta
     description: str = ""
+    task: Task = BINARY
 
     def __post_init__(self) -> None:
         contract = self.table.contract
+        if isinstance(self.task, Multiclass) and not 2 <= len({*self.task.classes}) == len(self.task.classes):
+            self._refuse(f"has the classes {self.task.classes}", "name two or more, each once")
         if self.column not in contract.columns:
             self._refuse(
                 f"has the column {self.column}, which {self.table.name} lacks", f"use {sorted(contract.columns)}"

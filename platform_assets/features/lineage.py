@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 from polars.io.plugins import register_io_source
 
+from formats.errors import DataError
+
 _AT = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -37,7 +39,8 @@ def plan_traced(
     try:
         every = needed(compute, schemas, pl.len())
         of = {column: needed(compute, schemas, pl.col(column)) for column in columns}
-    except Exception:  # noqa: BLE001 - a team's function may need rows, and says so in its own way
+    except (pl.exceptions.PolarsError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, DataError):
+        # What a function says that needs rows: a first or a greatest one that is not there. A defect of its own shows itself.
         return None
     made = {column: tuple(sorted(_own(column, names, every))) for column, names in of.items()}
     return Traced(made, every.union(*of.values()))

@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from formats.canonical import digest_of
-from formats.packed_features import FeatureRow, columns_checksum, entity_key, pack_row
+from formats.packed_features import columns_checksum, entity_key, pack_rows
 from platform_assets.contracts.outcomes import MARK
 from platform_assets.contracts.projections import stored_schema
 from platform_assets.features.online_note import Update, note_of
@@ -30,11 +30,11 @@ class Contents(NamedTuple):
     note: dict[bytes, bytes]
 
 
-def contents(team: str, views: Sequence[FeatureView], lake: Lake, as_of: datetime) -> Contents:
-    """What is to be servable at `as_of`, of what the lake holds."""
+def contents(team: str, views: Sequence[FeatureView], lake: Lake, as_of: datetime, guards: str = "") -> Contents:
+    """What is to be servable at `as_of`, of what the lake holds; `guards` is the digest of the keys that it keeps out."""
     # Digests first: what is written while the rows are read makes them look older than they are, never newer.
     served = {view.qualified(team): columns_checksum(view.served(team).packed) for view in views}
-    update = Update(as_of, digests_of(lake, team, views), served)
+    update = Update(as_of, digests_of(lake, team, views), served, guards)
     newest = [newest_rows(view, recent_rows(lake, team, view), as_of) for view in views]
     rows = dict(row for view, found in zip(views, newest, strict=True) for row in packed(team, view, found))
     return Contents(update, newest, rows, note_of(team, update))
@@ -58,9 +58,12 @@ def stored_rows(lake: Lake, team: str, view: FeatureView, days: int = 0) -> pl.L
 
 
 def newest_rows(view: FeatureView, rows: pl.LazyFrame, as_of: datetime) -> pl.DataFrame:
-    """One row an entity, of those known by `as_of`: the latest event, of equal ones the latest known."""
+    """One row an entity, of those known by `as_of`: the latest event, of equal ones the latest known.
+
+    A row without a key, as a mask may leave it, is about nobody.
+    """
     event, known = str(view.contract.event_time), str(view.contract.known_time)
-    newest = rows.filter(pl.col(known) <= as_of).sort(event, known)
+    newest = rows.filter(pl.col(known) <= as_of).drop_nulls(list(view.entity.keys)).sort(event, known)
     return newest.unique(list(view.entity.keys), keep="last", maintain_order=True).collect()
 
 
@@ -80,13 +83,9 @@ def packed(team: str, view: FeatureView, newest: pl.DataFrame) -> Iterable[tuple
     """Key and packed value of each row (formats/packed_features.py)."""
     served = view.served(team)
     checksum = columns_checksum(served.packed)
-    times: Sequence[tuple[int, int]] = newest.select(
-        pl.col(str(view.contract.event_time)).dt.epoch("us").alias("event"),
-        pl.col(str(view.contract.known_time)).dt.epoch("us").alias("known"),
-    ).rows()
+    event, known = (newest[str(time)].dt.epoch("us") for time in (view.contract.event_time, view.contract.known_time))
     values = np.hstack([served_values(view, newest), _flags(view, newest)])
-    for key, (event, known), row in zip(store_keys(team, view, newest), times, values, strict=True):
-        yield key, pack_row(FeatureRow(event, known, row), checksum)
+    return zip(store_keys(team, view, newest), pack_rows(event, known, values, checksum), strict=True)
 
 
 def _flags(view: FeatureView, newest: pl.DataFrame) -> Matrix:

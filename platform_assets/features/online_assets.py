@@ -12,7 +12,7 @@ from formats.canonical import digest_of, sha256_hex
 from formats.errors import RoadbedError
 from platform_assets.contracts.assets import column_schema, markdown_table
 from platform_assets.features.lag import Lag, lag_of
-from platform_assets.features.online import contents
+from platform_assets.features.online_update import update_online_store
 from platform_assets.features.parity import Comparison, compared
 from platform_assets.features.spec import FeatureView
 from platform_assets.materialized import Materialized
@@ -39,8 +39,7 @@ def online_store_asset(owner: Owner, views: Sequence[FeatureView]) -> dg.AssetsD
 
     def fill(context: dg.AssetExecutionContext, installation: Installation) -> Materialized:
         started = time.monotonic()
-        update, newest, rows, note = contents(owner.team, views, installation.lake, installation.clock.now())
-        installation.online_store.put(rows | note)
+        update, newest, rows, _ = update_online_store(owner.team, views, installation)
         took = timedelta(seconds=time.monotonic() - started)
         lags = [lag_of(view, found, update.as_of + took) for view, found in zip(views, newest, strict=True)]
         context.log.info("%d rows of %d views put into the online store", len(rows), len(views))

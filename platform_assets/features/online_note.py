@@ -13,12 +13,14 @@ class Update(msgspec.Struct, frozen=True):
     """An update of a team's rows: when it was, by the installation's clock, and the digest of each view then, by name.
 
     `served` is what endpoints can ask for since: each view as contracts name it (`<team>/<view>@<version>`), with the checksum of
-    its packed columns. It is written in the transaction of the rows, so it is true of them whatever was killed.
+    its packed columns. `guards` is the digest of the keys that were kept out of the views when they were read (online_guard.py).
+    It is written in the transaction of the rows, so it is true of them whatever was killed.
     """
 
     as_of: datetime
     views: dict[str, str]
     served: dict[str, int]
+    guards: str = ""
 
 
 def note_of(team: str, update: Update) -> dict[bytes, bytes]:

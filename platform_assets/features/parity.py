@@ -90,11 +90,12 @@ def _offline(view: FeatureView, rows: pl.LazyFrame, entities: pl.DataFrame, as_o
 def _online(
     team: str, view: FeatureView, store: OnlineStore, entities: pl.DataFrame, as_of: datetime
 ) -> NDArray[np.float32]:
-    checksum = columns_checksum(view.served(team).packed)
+    served = view.served(team).packed
+    checksum, width = columns_checksum(served), len(served)
     oldest = int(as_of.timestamp() * 1_000_000) - view.time_to_live // _MICROSECOND
     values = np.full((entities.height, len(view.packed)), np.nan, np.float32)
     for target, found in zip(values, store.get(store_keys(team, view, entities)), strict=True):
-        row = None if found is None else unpack_row(found, checksum)
+        row = None if found is None else unpack_row(found, checksum, width)
         if row is not None and row.event_time >= oldest:
             target[:] = row.values[: len(target)]
     return values

@@ -5,34 +5,27 @@ days that look back on it: they are computed again.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 
 import dagster as dg
 
+from platform_assets.features.arrivals import Arrivals
 from platform_assets.features.spec import FeatureView, RawTable
 from platform_assets.ownership import Owner
-from platform_assets.runs import Job, first_gap, materialized, request_days, request_once, running_sensor, written
+from platform_assets.runs import Job, first_gap, request_days, request_once, running_sensor, written
 from resources.installation import Installation
-
-# One run for as many days as have arrived: bounded, so that a year is a few runs that can be looked at.
-_MOST_DAYS = 130
 
 
 def arrivals(
     owner: Owner, tables: tuple[RawTable, ...], views: tuple[FeatureView, ...]
 ) -> tuple[list[Job], dg.SensorDefinition]:
     """The jobs that take in whole tables and days, and the sensor that starts them."""
-    names = [table.name for table in tables if table.daily] + [view.name for view in views]
-    daily = [dg.AssetKey([owner.team, name]) for name in names]
-    settle = max((table.settle for table in tables), default=timedelta())
+    arriving = Arrivals(owner, tables, views)
     whole = [dg.AssetKey([owner.team, table.name]) for table in tables if not table.daily]
-    days_job = dg.define_asset_job(
-        f"{owner.team}_arrivals", selection=daily, description="Raw tables and views of days."
-    )
+    days_job = dg.define_asset_job(arriving.job, selection=arriving.daily, description="Raw tables and views of days.")
     whole_job = _whole_tables_job(owner, whole)
 
     @running_sensor(
-        name=f"{owner.team}_arrivals",
+        name=arriving.job,
         jobs=[days_job, *whole_job],
         minimum_interval_seconds=10,
         description="Materializes the days that the clock says are over, and the whole tables once.",
@@ -44,12 +37,11 @@ def arrivals(
             if isinstance(first, dg.RunRequest):
                 return first
         now = installation.clock.now()
-        arrived = owner.calendar.days_before(now - settle)
-        done = set.intersection(*(materialized(instance, key) for key in daily))
-        if days := first_gap(arrived, done, _MOST_DAYS):
+        if days := arriving.missing(instance, now):
             return request_days(instance, days_job.name, days)
+        arrived = arriving.over(now)
         late = overtaken(instance, owner, views, arrived)
-        if days := first_gap(arrived, set(arrived) - late.keys(), _MOST_DAYS):
+        if days := first_gap(arrived, set(arrived) - late.keys(), arriving.most):
             cause = max(late[day] for day in days)
             keys = [dg.AssetKey([owner.team, view.name]) for view in views]
             return request_days(instance, days_job.name, days, assets=keys, cause=f"after event {cause}")

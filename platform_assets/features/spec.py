@@ -27,6 +27,7 @@ class RawTable:
     Append-only: a correction is a new row with a later known time. `whole` tables have no days: `read_whole()` gives all rows.
     `settle` is how long after a day's end its rows may still be on their way: sensors ask for the day when that has passed.
     A version that stands beside another of the same table has a `name` of its own, and `version_of` is the table's.
+    `days_per_run` is how many days a run takes in at most, of arrivals and of backfills; None: all of them, which costs the least.
     """
 
     name: str
@@ -36,8 +37,10 @@ class RawTable:
     read_whole: Callable[[], pl.LazyFrame] | None = None
     version_of: str | None = None
     settle: timedelta = timedelta()
+    days_per_run: int | None = None
 
     def __post_init__(self) -> None:
+        _require_days(f"raw table {self.name}", self.days_per_run)
         if (self.read is None) == (self.read_whole is None):
             raise DeclarationError(
                 "declaration-invalid",
@@ -79,7 +82,7 @@ class FeatureView:
 
     `time_to_live`: a value older than this (by event time) is missing in training and marked stale online. `servable_within`: how
     long after the newest event endpoints can read it at the latest; the online store's check `lag` says when it took longer.
-    `version_of` as for a raw table.
+    `version_of` and `days_per_run` as for a raw table.
     """
 
     name: str
@@ -91,11 +94,13 @@ class FeatureView:
     description: str
     version_of: str | None = None
     servable_within: timedelta | None = None
+    days_per_run: int | None = None
 
     engine: ClassVar[str] = "polars"
 
     def __post_init__(self) -> None:
         contract = self.contract
+        _require_days(f"feature view {self.name}", self.days_per_run)
         if self.servable_within is not None and self.servable_within <= timedelta():
             raise DeclarationError(
                 "declaration-invalid",
@@ -181,8 +186,18 @@ class FeatureView:
             columns=self.packed,
             time_to_live=self.time_to_live.total_seconds(),
             degradable=self.degradable,
+            personal=tuple(key for key in self.entity.keys if key in self.contract.personal),
         )
 
     def qualified(self, team: str) -> str:
         """`<team>/<view>@<version>`: the view's name in serving contracts and the online store."""
         return f"{team}/{self.published_as}@{self.contract.version}"
+
+
+def _require_days(what: str, days: int | None) -> None:
+    if days is not None and days < 1:
+        raise DeclarationError(
+            "declaration-invalid",
+            f"{what} is to be backfilled in runs of {days} days",
+            "a run takes in one day or more; leave days_per_run out for one run over all of them",
+        )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import ClassVar, NoReturn
 
@@ -31,10 +31,12 @@ class SqlView(FeatureView):
 
     Nothing but the sources can be read. The statement is bound when the view is declared: its columns must be the contract's, with
     their types. Derived are `compute` and the lineage; what cannot be traced is declared in the contract (`sources`).
+    A statement that takes longer than `time_limit` is interrupted.
     """
 
     compute: Callable[[Tables, datetime, datetime], pl.LazyFrame] = field(init=False, compare=False)
     sql: str
+    time_limit: timedelta = timedelta(minutes=10)
 
     engine: ClassVar[str] = "duckdb"
 
@@ -83,7 +85,14 @@ class SqlView(FeatureView):
         known = pl.col(str(self.contract.known_time))
         try:
             with holding(relations) as connection:
-                rows = answered(connection, only_select(connection, self.sql), start, end)
+                rows = answered(connection, only_select(connection, self.sql), start, end, self.time_limit)
+        except duckdb.InterruptException as error:
+            raise DataError(
+                "view-failed",
+                f"feature view {self.name} was interrupted: its statement for {start:%Y-%m-%d} to {end:%Y-%m-%d} took longer than "
+                f"{self.time_limit}",
+                "look for a join without a condition on time; ask for fewer days in one run, or raise time_limit",
+            ) from error
         except duckdb.Error as error:
             raise DataError(
                 "view-failed",
@@ -96,6 +105,8 @@ class SqlView(FeatureView):
     def _check(self) -> None:
         import duckdb
 
+        if self.time_limit <= timedelta():
+            self._refuse(f"it may take {self.time_limit}", "allow some time, or leave time_limit out")
         relations = {source.table.name: stored_schema(source.table.contract).to_frame() for source in self.sources}
         try:
             with holding(relations) as connection:

@@ -4,9 +4,10 @@ No files, network, extensions, Python variables or settings can be reached from 
 so that what depends on their order (a float's sum, `first`) is the same on each run.
 """
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -42,10 +43,23 @@ def holding(relations: Mapping[str, pl.DataFrame]) -> Iterator["duckdb.DuckDBPyC
 
 
 def answered(
-    connection: "duckdb.DuckDBPyConnection", statement: "duckdb.Statement", start: datetime, end: datetime
+    connection: "duckdb.DuckDBPyConnection",
+    statement: "duckdb.Statement",
+    start: datetime,
+    end: datetime,
+    limit: timedelta,
 ) -> pl.DataFrame:
-    """All rows of a SELECT, with the window for its parameters `$start` and `$end`. Raises duckdb.Error."""
-    rows: pl.DataFrame = connection.sql(statement.query, params=_parameters(statement, start, end)).pl()
+    """All rows of a SELECT, with the window for its parameters `$start` and `$end`.
+
+    Raises duckdb.Error; duckdb.InterruptException if they took longer than `limit`.
+    """
+    alarm = threading.Timer(limit.total_seconds(), connection.interrupt)
+    alarm.daemon = True
+    alarm.start()
+    try:
+        rows: pl.DataFrame = connection.sql(statement.query, params=_parameters(statement, start, end)).pl()
+    finally:
+        alarm.cancel()
     return rows
 
 

@@ -132,6 +132,18 @@ def test_attestations_are_replaced_and_absent_ones_are_none(store: BundleStore) 
     assert store.open(digest)
 
 
+def test_what_an_attestation_took_the_place_of_is_kept(store: BundleStore) -> None:
+    digest = store.put(FILES)
+    assert store.every_attestation(digest, "card") == ()
+    for document in (b"1", b"2", b"2", b"3", b"1"):
+        store.attest(digest, "card", document)
+    store.attest(digest, "card.sigstore", b"signed")
+    newest, *earlier = store.every_attestation(digest, "card")
+    assert (newest, sorted(earlier)) == (b"1", [b"2", b"3"])
+    assert store.attestations(digest) == ("card", "card.sigstore")
+    assert store.open(digest)
+
+
 def test_what_is_stored_is_listed_with_its_bytes_until_it_is_removed(store: BundleStore) -> None:
     assert store.stored() == ()
     first, second = store.put(FILES), store.put(OTHER)

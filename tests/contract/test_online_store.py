@@ -119,10 +119,56 @@ def test_bytes_are_kept_as_they_are(store: OnlineStore) -> None:
     assert store.get(list(rows)) == list(rows.values())
 
 
+def test_keys_are_listed_by_their_beginning_letter_by_letter(store: OnlineStore) -> None:
+    assert store.keys(b"") == []
+    wanted = [f"team/view@1\x00{number:05}".encode() for number in range(25_000)]
+    store.put(
+        dict.fromkeys([*wanted, b"team/view@10\x00a", b"team/view\x00a", b"a[b]*?\\^-c\x00x", b"aabbb\x00x"], b"1")
+    )
+    assert sorted(store.keys(b"team/view@1\x00")) == wanted
+    assert store.keys(b"a[b]*?\\^-c\x00") == [b"a[b]*?\\^-c\x00x"]
+    assert store.keys(b"zzz") == []
+
+
 def test_another_handle_sees_the_same(place: Place) -> None:
     place.open().put({b"a": b"1"})
     assert place.open().get([b"a"]) == [b"1"]
     assert place.open().address == place.open().address
+
+
+def test_rows_are_taken_away_and_the_others_stay(store: OnlineStore) -> None:
+    rows = {f"view\x00{number:05}".encode(): str(number).encode() for number in range(12_000)}
+    store.put(rows)
+    gone = [b"view\x0000003", b"view\x0011999", b"view\x0099999"]
+    assert store.remove(gone) == 2
+    assert store.remove(gone) == 0
+    assert [key for key, found in zip(rows, store.get(list(rows)), strict=True) if found is None] == gone[:2]
+    store.put({gone[0]: b"again"})
+    assert store.get(gone) == [b"again", None, None]
+
+
+def test_what_was_taken_away_is_in_no_file(tmp_path: Path) -> None:
+    store = open_online_store(Home(tmp_path))
+    for version in range(3):
+        store.put({f"view\x00person-{number}".encode(): b"%d" % version * 40 for number in range(2000)})
+    assert store.remove([f"view\x00person-{number}".encode() for number in range(1000, 2000)]) == 1000
+    named = [path for path in tmp_path.rglob("*") if path.is_file() and b"person-1" in path.read_bytes()]
+    assert b"person-1500" not in b"".join(path.read_bytes() for path in named)
+    assert store.get([b"view\x00person-999"]) == [b"2" * 40]
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("failpoint", ["online_store.before_exchange", "online_store.within_exchange"])
+def test_a_removal_killed_leaves_the_store_as_before_or_done(tmp_path: Path, failpoint: str) -> None:
+    """In files; to Redis it is one command, which is done or not."""
+    place = Place(Home(tmp_path))
+    place.open().put({b"view\x00000": b"1", b"view\x00001": b"2"})
+    removal = f"{OPEN}\nstore.remove(keys[:1])\n"
+    assert place.process(removal, "", failpoint).wait(timeout=120) == KILLED
+    assert place.open().get([b"view\x00001"]) == [b"2"]
+    place.open().put({b"view\x00002": b"3"})
+    assert place.process(removal, "").wait(timeout=120) == 0
+    assert place.open().get([b"view\x00000", b"view\x00001", b"view\x00002"]) == [None, b"2", b"3"]
 
 
 def test_an_update_larger_than_one_command_is_still_one(store: OnlineStore) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from formats.errors import DataError
+from formats.home import Home
 from formats.packed_features import FeatureRow, columns_checksum, pack_row, unpack_row
 from formats.table_digest import table_digest
 from platform_assets.contracts.outcomes import DefaultValue
@@ -20,14 +21,15 @@ from platform_assets.features.online import contents, store_keys
 from platform_assets.features.online_note import last_update
 from platform_assets.features.parity import SAMPLE, compared, sampled
 from platform_assets.features.spec import FeatureView
-from resources.lake import DeltaLake, Part
+from resources.lake import Part
+from resources.lake_places import open_lake
 from resources.online_store import LmdbOnlineStore
 from tests.unit.features.test_spec import AT, CONTRACT, rows, view
 
 TEAM = "aviation"
 NOON = AT + timedelta(hours=12)
 WEATHER = dataclasses.replace(view(), time_to_live=timedelta(hours=10))
-CHECKSUM = columns_checksum(WEATHER.packed)
+CHECKSUM, WIDTH = columns_checksum(WEATHER.packed), len(WEATHER.packed)
 ROWS = rows(
     ("JFK", 4, 1.0, "clear", True, 3, 4),
     ("JFK", 4, 2.0, "fog", None, 5, 6),
@@ -44,7 +46,7 @@ class World:
     """A lake with one view, and an online store."""
 
     def __init__(self, root: Path, of: FeatureView = WEATHER) -> None:
-        self.lake, self.store, self.view = DeltaLake(root / "lake"), LmdbOnlineStore(root / "online"), of
+        self.lake, self.store, self.view = open_lake(Home(root)), LmdbOnlineStore(root / "online"), of
 
     def write(self, frame: pl.LazyFrame, day: str = "2013-04-01") -> None:
         held = frame.collect()
@@ -75,7 +77,7 @@ def test_what_was_put_is_what_training_joins(world: World) -> None:
     found = compared(TEAM, [WEATHER], world.lake, world.store)
     assert (found.as_of, found.values, found.differences.height) == (NOON, 5 * 2, 0)
     assert last_update(TEAM, world.store).as_of == NOON
-    online = [None if value is None else unpack_row(value, CHECKSUM).values[0] for value in _rows(world)]
+    online = [None if value is None else unpack_row(value, CHECKSUM, WIDTH).values[0] for value in _rows(world)]
     np.testing.assert_array_equal(np.array(online, float), [np.nan, 2.5, np.float32(0.1), 3.0, np.nan])
 
 
@@ -86,7 +88,7 @@ def _rows(world: World) -> list[bytes | None]:
 
 def test_one_changed_value_is_named(world: World) -> None:
     key = world.key("JFK", 4)
-    row = unpack_row(world.store.get([key])[0] or b"", CHECKSUM)
+    row = unpack_row(world.store.get([key])[0] or b"", CHECKSUM, WIDTH)
     changed = np.array([np.nextafter(row.values[0], np.float32(9)), row.values[1]], np.float32)
     world.store.put({key: pack_row(row._replace(values=changed), CHECKSUM)})
     assert world.differences() == [("JFK, 4", "wind", changed[0], 2.5)]
@@ -94,7 +96,7 @@ def test_one_changed_value_is_named(world: World) -> None:
 
 def test_an_older_row_an_absent_one_and_one_that_should_not_be_are_named(world: World) -> None:
     hour = timedelta(hours=1) // timedelta(microseconds=1)
-    row = unpack_row(world.store.get([world.key("JFK", 4)])[0] or b"", CHECKSUM)
+    row = unpack_row(world.store.get([world.key("JFK", 4)])[0] or b"", CHECKSUM, WIDTH)
     stale = row._replace(event_time=row.event_time - 4 * hour)
     early = FeatureRow(row.event_time, row.known_time, np.array([7.0, 1.0], np.float32))
     world.store.put({world.key("JFK", 4): pack_row(stale, CHECKSUM), world.key("EWR", 4): pack_row(early, CHECKSUM)})

@@ -8,6 +8,7 @@ import numpy as np
 import pandera.polars as pa
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 
 from formats.errors import DeclarationError
 from formats.packed_features import columns_checksum, entity_key, unpack_row
@@ -124,6 +125,16 @@ def test_a_budget_that_nothing_can_keep_is_refused() -> None:
         dataclasses.replace(view(), servable_within=timedelta())
 
 
+@pytest.mark.parametrize("days", [0, -7])
+def test_a_backfill_in_runs_of_no_days_is_refused(days: int) -> None:
+    with pytest.raises(DeclarationError, match=f"runs of {days} days"):
+        dataclasses.replace(view(), days_per_run=days)
+
+
+def _values(packed_row: bytes, columns: tuple[str, ...]) -> NDArray[np.float32]:
+    return unpack_row(packed_row, columns_checksum(columns), len(columns)).values
+
+
 def test_a_replaced_value_is_packed_with_its_mark() -> None:
     contract = Contract(
         Weather, KEYS, "event_time", "known_time", outcomes={"wind": LastGood(), "sky": DefaultValue("?")}
@@ -134,7 +145,7 @@ def test_a_replaced_value_is_packed_with_its_mark() -> None:
     for mark, flag in (("sky,wind", 1.0), ("sky", 0.0), (None, 0.0)):
         marked = good.with_columns(degraded=pl.lit(mark, pl.String))
         value = next(iter(packed("aviation", found, marked)))[1]
-        values = unpack_row(value, columns_checksum(found.served("aviation").packed)).values
+        values = _values(value, found.served("aviation").packed)
         np.testing.assert_array_equal(values, np.array([2.5, np.nan, flag], np.float32))
 
 
@@ -143,14 +154,14 @@ def test_a_mark_that_a_view_carries_is_packed_too() -> None:
     good = rows(("JFK", 4, 2.5, "clear", True, 2, 3)).with_columns(degraded=pl.lit("wind"))
     verdict = validate("t", good, found.contract)
     value = next(iter(packed("aviation", found, verdict.good)))[1]
-    values = unpack_row(value, columns_checksum(found.served("aviation").packed)).values
+    values = _values(value, found.served("aviation").packed)
     np.testing.assert_array_equal(values, np.array([2.5, 1.0, 1.0], np.float32))
 
 
 def test_numbers_are_packed_under_the_views_version_and_missing_ones_as_nan() -> None:
     ((key, value),) = packed("aviation", view(), rows(("JFK", 4, 2.5, "clear", None, 2, 3)).collect())
     assert key == entity_key("aviation/weather@3", ("JFK", "4"))
-    found = unpack_row(value, columns_checksum(("wind", "gusty")))
+    found = unpack_row(value, columns_checksum(("wind", "gusty")), 2)
     np.testing.assert_array_equal(found.values, np.array([2.5, np.nan], np.float32))
     since = AT - datetime(1970, 1, 1, tzinfo=UTC)
     assert found.event_time == (since + timedelta(hours=2)) // timedelta(microseconds=1)

@@ -208,6 +208,18 @@ def test_a_value_that_does_not_fit_fails_in_duckdbs_words() -> None:
     assert caught.value.code == "view-failed"
 
 
+def test_a_statement_that_does_not_end_is_interrupted() -> None:
+    endless = EACH.replace(
+        "1.0::DOUBLE", "(SELECT sum(a.i * b.i) FROM range(10000000) a(i), range(10000000) b(i))::DOUBLE"
+    )
+    view = dataclasses.replace(of(endless), time_limit=timedelta(milliseconds=300))
+    with pytest.raises(DataError, match=r"record was interrupted: .* took longer than 0:00:00.3") as caught:
+        view.compute(tables((1, "AA", 5, True, 1)), at(0), at(2))
+    assert caught.value.code == "view-failed"
+    with pytest.raises(DeclarationError, match="it may take 0:00:00"):
+        dataclasses.replace(VIEW, time_limit=timedelta())
+
+
 def test_an_empty_window_has_the_columns_of_the_contract() -> None:
     found = VIEW.compute(tables(), at(0), at(24)).collect()
     assert (found.columns, found.height) == (list(VIEW.contract.columns), 0)

@@ -21,13 +21,13 @@ ROW = FeatureRow(1, -2, np.array([1.5, np.nan], np.float32))
 
 def test_the_bytes_are_fixed() -> None:
     assert pack_row(ROW, CHECKSUM).hex() == (
-        f"{CHECKSUM.to_bytes(4, 'little').hex()}020000000100000000000000feffffffffffffff0000c03f0000c07f"
+        f"{CHECKSUM.to_bytes(4, 'little').hex()}010000000100000000000000feffffffffffffff0000c03f0000c07f"
     )
 
 
 @pytest.mark.parametrize("whole", [bytes, memoryview])
 def test_a_row_comes_back(whole: type[bytes] | type[memoryview]) -> None:
-    found = unpack_row(whole(pack_row(ROW, CHECKSUM)), CHECKSUM)
+    found = unpack_row(whole(pack_row(ROW, CHECKSUM)), CHECKSUM, 2)
     assert (found.event_time, found.known_time) == (1, -2)
     np.testing.assert_array_equal(found.values, ROW.values)
     assert found.values.dtype == np.float32
@@ -36,19 +36,19 @@ def test_a_row_comes_back(whole: type[bytes] | type[memoryview]) -> None:
 @pytest.mark.parametrize("columns", [("visibility", "wind"), ("wind",), ("wind", "visibility", "gust"), ()])
 def test_a_row_of_other_columns_is_refused(columns: tuple[str, ...]) -> None:
     with pytest.raises(DataError) as caught:
-        unpack_row(pack_row(ROW, CHECKSUM), columns_checksum(columns))
+        unpack_row(pack_row(ROW, CHECKSUM), columns_checksum(columns), len(columns))
     assert caught.value.code == "data-conflict"
 
 
 @pytest.mark.parametrize("length", [0, 1, 8, 23, 24, 28, 31])
 def test_a_row_that_is_cut_off_is_refused(length: int) -> None:
     with pytest.raises(DataError, match=f"{length} bytes"):
-        unpack_row(pack_row(ROW, CHECKSUM)[:length], CHECKSUM)
+        unpack_row(pack_row(ROW, CHECKSUM)[:length], CHECKSUM, 2)
 
 
 def test_a_row_with_a_tail_is_refused() -> None:
     with pytest.raises(DataError):
-        unpack_row(pack_row(ROW, CHECKSUM) + b"\x00", CHECKSUM)
+        unpack_row(pack_row(ROW, CHECKSUM) + b"\x00", CHECKSUM, 2)
 
 
 def test_rows_come_back_together() -> None:

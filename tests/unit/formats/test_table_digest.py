@@ -185,7 +185,7 @@ def test_a_key_column_that_is_absent_is_named() -> None:
 @pytest.mark.parametrize(
     "column",
     [
-        pl.Series([[1]]),
+        pl.Series([[{"a": 1}]]),
         pl.Series([{"a": 1}]),
         pl.Series([None]),
         pl.Series(["1.5"]).cast(pl.Decimal(10, 2)),
@@ -197,3 +197,19 @@ def test_what_has_no_canonical_form_is_refused(column: pl.Series) -> None:
     with pytest.raises(DataError, match="'odd'") as caught:
         table_digest(pl.DataFrame({"id": [1], "odd": column}), ["id"])
     assert caught.value.code == "data-conflict"
+
+
+def test_lists_have_a_digest_whatever_their_width_and_polars_name() -> None:
+    key, rows = pl.Series("id", [1, 2, 3]), [[0.5, 0.5], [], None]
+    frame = pl.DataFrame([key, pl.Series("chances", rows, dtype=pl.List(pl.Float64))])
+    found = table_digest(frame, ["id"])
+    assert found == "sha256:46462bab96ed24e8f7871fb85957b21233cddebfb2df563ba8268e450543e0ae"
+    assert table_digest(frame.with_columns(pl.col("chances").cast(pl.List(pl.Float32)))[[2, 0, 1]], ["id"]) == found
+    others = ([[0.5], [0.5], None], [[0.5, 0.5], None, []], [[0.5, 0.5], [], []], [[0.5, 0.25], [], None])
+    assert found not in {table_digest(frame.with_columns(pl.Series("chances", other)), ["id"]) for other in others}
+
+
+def test_arrays_are_lists_of_one_length() -> None:
+    array = pl.DataFrame({"image": pl.Series([[[1, 2], [3, 4]]], dtype=pl.Array(pl.Int16, (2, 2)))})
+    nested = pl.DataFrame({"image": pl.Series([[[1, 2], [3, 4]]], dtype=pl.List(pl.List(pl.Int64)))})
+    assert table_digest(array, []) == table_digest(nested, [])
