@@ -83,14 +83,14 @@ def publish(
             )
 
 
-def teams(root: Path) -> Iterator[tuple["Team", Path]]:
-    """Each team of the checkout with its folder.
+def teams(root: Path, only: str | None = None) -> Iterator[tuple["Team", Path]]:
+    """Each team of the checkout, or the one in the folder `only`, with its folder.
 
     Raises:
         DeclarationError: a team is not declared exactly once, by its module of definitions or in YAML.
     """
     for location in locations(root):
-        if location.module != PLATFORM:
+        if location.module != PLATFORM and only in {None, location.name}:
             folder = root / location.folder
             if str(folder) not in sys.path:
                 sys.path.insert(0, str(folder))

@@ -19,6 +19,9 @@ def command(
     email: Annotated[
         list[str] | None, typer.Option(help="An address that their commits carry; may be repeated.")
     ] = None,
+    login: Annotated[
+        list[str] | None, typer.Option(help="Who they are by token, `<issuer>:<subject>`; may be repeated.")
+    ] = None,
     key: Annotated[Path | None, typer.Option(help="Their public key (PEM); made here when not given.")] = None,
 ) -> None:
     """Enrol a person, or change their roles; without --key a key pair is made and the private half kept out of the installation."""
@@ -26,10 +29,13 @@ def command(
     pem = key.read_bytes() if key is not None else _own_key(name)
     public = load_public_key(pem)
     people = load_identities(home).people
-    before = people.get(name, Identity(roles=(), keys=()))
+    before = people.get(name, Identity(roles=()))
     keys = dict.fromkeys([*before.keys, public_pem(public).decode()])
     emails = dict.fromkeys([*before.emails, *(email or ())])
-    person = msgspec.structs.replace(before, roles=tuple(role), keys=tuple(keys), emails=tuple(emails))
+    logins = dict.fromkeys([*before.logins, *(login or ())])
+    person = msgspec.structs.replace(
+        before, roles=tuple(role), keys=tuple(keys), emails=tuple(emails), logins=tuple(logins)
+    )
     save_identities(home, Identities({**people, name: person}))
     typer.echo(f"enrolled {name} as {', '.join(role)}, key {key_id(public)[:12]}")
 

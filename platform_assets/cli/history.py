@@ -11,9 +11,9 @@ from rich.table import Column, Table
 from platform_assets.cli.advance import parse_instant
 from platform_assets.cli.site import find_site
 from platform_assets.cli.tables import console, mark, plain, visible
+from platform_assets.promotion.directory import known_to
 from platform_assets.promotion.evidence import evidence_of
 from platform_assets.promotion.history import History, Moment, Tenure, history_of, moment
-from platform_assets.promotion.identity import load_identities
 from platform_assets.promotion.remarks import Remark
 from resources.installation import installation_at
 
@@ -33,7 +33,7 @@ def command(
         _print(found, _told(found), screen, json=json)
         verified = found.live is None or found.live.verified
     else:
-        history = history_of(evidence, load_identities(home), endpoint)
+        history = history_of(evidence, known_to(home).identities, endpoint)
         _print(history, render(history), screen, json=json)
         verified = history.verified
     if not verified:

@@ -4,19 +4,18 @@ Nothing is launched from here. What the journey shows is what the installation d
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
 from formats.clock import advance_clock
-from formats.errors import EndpointError
+from formats.errors import EndpointError, PromotionError, RoadbedError
 from formats.home import Home
-from platform_assets.cli.failed_runs import FailedRun, failed_runs, selection
 from platform_assets.cli.first_prediction import FIRST_MODEL, Journey, show_prediction
-from platform_assets.cli.observation import observe
+from platform_assets.cli.progress import Progress, last_words, look
 from platform_assets.cli.site import Site
 from resources.endpoint_state import Observed
 
@@ -29,24 +28,22 @@ QUIET = timedelta(seconds=90)
 _STEP = 2.0
 
 
-class Progress(NamedTuple):
-    """What is seen at one look: stages done in order, labels of active runs, final failures, whether it is served."""
-
-    done: tuple[str, ...]
-    active: tuple[str, ...]
-    failures: tuple[FailedRun, ...]
-    served: Observed | None
-
-
 def live_through(site: Site, instance: "DagsterInstance", console: Console, journey: Journey = FIRST_MODEL) -> None:
     """Wait until the journey's endpoint serves, then show a prediction. Quick when it serves already.
 
     Raises:
         EndpointError: runs failed and nobody tries again, or it takes longer than twenty minutes.
+        PromotionError: the candidate was refused, or waits for people.
+        HostError: a service has ended.
     """
     start_clock(site.home, journey.instant)
     since = datetime.now(UTC)
-    served = wait_for(lambda: look(site, instance, journey, since), journey, console, site.url)
+    try:
+        served = wait_for(lambda: look(site, instance, journey, since), journey, console, site.url)
+    except RoadbedError:
+        for words in last_words(instance):
+            console.print(f"sensor   {words}", markup=False)
+        raise
     show_prediction(site, served, console, journey)
 
 
@@ -54,28 +51,6 @@ def start_clock(home: Home, instant: datetime) -> None:
     """Begin the replay at `instant` unless the installation has a clock already."""
     if not home.clock.exists():
         advance_clock(home.clock, instant)
-
-
-def look(site: Site, instance: "DagsterInstance", journey: Journey, since: datetime) -> Progress:
-    """One look at Dagster and at the endpoint."""
-    from dagster import AssetKey, DagsterRunStatus, RunsFilter
-
-    keys = [AssetKey(stage.split("/")) for stage in journey.stages]
-    records = {record.asset_entry.asset_key: record for record in instance.get_asset_records(keys)}
-    made = {key for key, record in records.items() if record.asset_entry.last_materialization_record is not None}
-    working = [
-        DagsterRunStatus.QUEUED,
-        DagsterRunStatus.NOT_STARTED,
-        DagsterRunStatus.STARTING,
-        DagsterRunStatus.STARTED,
-    ]
-    runs = instance.get_runs(RunsFilter(statuses=working), limit=20)
-    return Progress(
-        done=tuple(key.to_user_string() for key in keys if key in made),
-        active=tuple(f"{selection(run)} ({run.status.value.lower()})" for run in runs),
-        failures=tuple(failed_runs(instance, site.url, since)),
-        served=_served(site.home, journey, AssetKey(journey.endpoint.split("/")) in made),
-    )
 
 
 def wait_for(
@@ -90,6 +65,7 @@ def wait_for(
 
     Raises:
         EndpointError: failures are final, or time is up.
+        PromotionError: the candidate is held back.
     """
     begin = busy = now()
     told: set[str] = set()
@@ -98,19 +74,14 @@ def wait_for(
             _tell(progress, journey, told, console)
             if progress.active:
                 busy = now()
-            if final := [run for run in progress.failures if not run.retried]:
-                _give_up_when_quiet(final, now() - busy, journey, url)
+            if now() - busy >= QUIET.total_seconds():
+                _give_up_if_final(progress, journey, url)
             if now() - begin > TIMEOUT.total_seconds():
                 raise _late(progress, journey, url)
             line.update(Text(_headline(progress, journey, now() - begin)))
             sleep(_STEP)
     _tell(progress, journey, told, console)
     return progress.served
-
-
-def _served(home: Home, journey: Journey, materialized: bool) -> Observed | None:
-    seen = observe(home, journey.endpoint) if materialized else None
-    return seen if seen is not None and seen.state == "stable" else None
 
 
 def _tell(progress: Progress, journey: Journey, told: set[str], console: Console) -> None:
@@ -125,6 +96,10 @@ def _tell(progress: Progress, journey: Journey, told: set[str], console: Console
             told.add(run.run)
             again = "; Dagster tries again" if run.retried else ""
             console.print(f"failed   {run.what}: {run.why}{again}\n         {run.url}", markup=False, style="yellow")
+    for held in progress.held:
+        if (line := f"{held.verdict:<8} {held.bundle[:19]} at {held.endpoint}: {held.why}") not in told:
+            told.add(line)
+            console.print(line, markup=False, style="yellow")
 
 
 def _headline(progress: Progress, journey: Journey, seconds: float) -> str:
@@ -132,21 +107,29 @@ def _headline(progress: Progress, journey: Journey, seconds: float) -> str:
     return f"{len(progress.done)}/{len(journey.stages)} after {seconds:.0f} s: {doing}"
 
 
-def _give_up_when_quiet(final: Sequence[FailedRun], quiet: float, journey: Journey, url: str) -> None:
-    if quiet < QUIET.total_seconds():
-        return
-    run = final[0]
-    raise EndpointError(
-        "endpoint-not-found",
-        f"{journey.endpoint} does not serve: {run.what} failed ({run.why}) and nothing is trying again",
-        f"open {run.url}, mend the cause, re-execute the run there, and run `roadbed up` again; all runs: {url}/runs",
-    )
+def _give_up_if_final(progress: Progress, journey: Journey, url: str) -> None:
+    """Raise what nobody will mend without a person; nothing has run for a while."""
+    for run in progress.failures:
+        if not run.retried:
+            raise EndpointError(
+                "endpoint-not-found",
+                f"{journey.endpoint} does not serve: {run.what} failed ({run.why}) and nothing is trying again",
+                f"open {run.url}, mend the cause, re-execute the run there, and run `roadbed up` again; all runs: {url}/runs",
+            )
+    for held in progress.held:
+        raise PromotionError(
+            "candidate-refused",
+            f"{journey.endpoint} does not serve: {held.bundle[:19]} is {held.verdict} at {held.endpoint} ({held.why})",
+            f"look at `roadbed explain {held.bundle}`; once the cause is mended, materialize what it names again at {url}/assets, "
+            "and run `roadbed up` again",
+        )
 
 
 def _late(progress: Progress, journey: Journey, url: str) -> EndpointError:
     missing = next((stage for stage in journey.stages if stage not in progress.done), "a stable endpoint")
+    doing = "; ".join(progress.active) or "no run is open"
     return EndpointError(
         "endpoint-not-found",
-        f"{journey.endpoint} does not serve after {TIMEOUT.total_seconds() / 60:.0f} minutes; still missing: {missing}",
+        f"{journey.endpoint} does not serve after {TIMEOUT.total_seconds() / 60:.0f} minutes; still missing: {missing}; {doing}",
         f"look at {url}/runs and {url}/automation; `roadbed up` goes on waiting from here",
     )

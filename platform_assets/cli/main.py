@@ -1,74 +1,58 @@
 """The `roadbed` command. Each verb is a function in a module of its own, listed here and nowhere else."""
 
 import functools
-from collections.abc import Callable, Mapping
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from formats.errors import RoadbedError
-from platform_assets.cli import (
-    advance,
-    approve,
-    attest,
-    contracts,
-    diff,
-    down,
-    enroll,
-    explain,
-    export_bundle,
-    features,
-    history,
-    import_bundle,
-    ledger,
-    lift,
-    new,
-    reject,
-    replay,
-    report,
-    retention,
-    rollback,
-    sql,
-    status,
-    up,
-    waive,
-)
 from platform_assets.cli.tables import plain_lines
 
 Command = Callable[..., None]
+# A function, or its place in this package: importing all takes seconds, for which nobody who types one of them should wait.
+Verb = Command | str
 
 ABOUT = "The paved road for machine learning on Dagster."
 
+_PLAIN: Final[dict[str, Any]] = {"add_completion": False, "pretty_exceptions_enable": False}
+
 # A group of verbs is a mapping of its own.
-COMMANDS: dict[str, Command | dict[str, Command]] = {
-    "up": up.command,
-    "down": down.command,
-    "status": status.command,
-    "advance": advance.command,
-    "explain": explain.command,
-    "history": history.command,
-    "diff": diff.command,
-    "replay": replay.command,
-    "report": report.command,
-    "sql": sql.command,
-    "features": features.command,
-    "enroll": enroll.command,
-    "approve": approve.command,
-    "reject": reject.command,
-    "waive": waive.command,
-    "attest": attest.command,
-    "export": export_bundle.command,
-    "import": import_bundle.command,
-    "rollback": rollback.command,
-    "lift": lift.command,
-    "new": {"team": new.team},
-    "retention": retention.command,
-    "contracts": {"diff": contracts.diff, "publish": contracts.publish},
+COMMANDS: Final[dict[str, Verb | dict[str, Verb]]] = {
+    "up": "up.command",
+    "down": "down.command",
+    "status": "status.command",
+    "advance": "advance.command",
+    "explain": "explain.command",
+    "history": "history.command",
+    "diff": "diff.command",
+    "replay": "replay.command",
+    "report": "report.command",
+    "reproduce": "reproduce.command",
+    "sql": "sql.command",
+    "features": "features.command",
+    "enroll": "enroll.command",
+    "approve": "approve.command",
+    "reject": "reject.command",
+    "waive": "waive.command",
+    "attest": "attest.command",
+    "export": "export_bundle.command",
+    "import": "import_bundle.command",
+    "rollback": "rollback.command",
+    "lift": "lift.command",
+    "new": {"team": "new.team"},
+    "retention": "retention.command",
+    "erase": "erase.command",
+    "erased": "erased.command",
+    "contracts": {"diff": "contracts.diff", "publish": "contracts.publish"},
     "ledger": {
-        "verify": ledger.verify,
-        "create": ledger.create,
-        "rotate-key": ledger.rotate_key,
-        "revoke-key": ledger.revoke,
+        "verify": "ledger.verify",
+        "create": "ledger.create",
+        "rotate-key": "ledger.rotate_key",
+        "revoke-key": "ledger.revoke",
     },
 }
 
@@ -94,20 +78,53 @@ def tell(error: RoadbedError, console: Console) -> None:
     console.print(f"runbook  {error.runbook}", markup=False)
 
 
-def build(commands: Mapping[str, Command | dict[str, Command]], about: str = ABOUT) -> typer.Typer:
-    """The typer application of `commands`."""
-    application = typer.Typer(
-        help=about,
-        no_args_is_help=True,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-    )
-    for name, command in commands.items():
-        if isinstance(command, dict):
-            application.add_typer(build(command, f"The {name}."), name=name)
-        else:
-            application.command(name)(reporting(command))
+class Verbs(Mapping[str, Any]):
+    """Commands by verb, each imported when it is asked for."""
+
+    def __init__(self, verbs: Mapping[str, Verb | dict[str, Verb]]) -> None:
+        self._verbs = verbs
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 the class is a private one of typer's
+        verb = self._verbs[name]
+        made = build(verb, f"The {name}.") if isinstance(verb, dict) else _single(name, verb)
+        command = typer.main.get_command(made)
+        command.name = name
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._verbs)
+
+    def __len__(self) -> int:
+        return len(self._verbs)
+
+
+def build(verbs: Mapping[str, Verb | dict[str, Verb]], about: str = ABOUT) -> typer.Typer:
+    """The typer application of `verbs`."""
+
+    class Group(TyperGroup):
+        def __init__(self, **settings: Any) -> None:  # noqa: ANN401 typer's own
+            super().__init__(**settings)
+            self.commands = Verbs(verbs)  # type: ignore[assignment] # typer only reads it
+
+    application = typer.Typer(cls=Group, help=about, no_args_is_help=True, **_PLAIN)
+    application.callback()(_nothing)
     return application
+
+
+def _nothing() -> None:
+    """What typer calls before the verb; without it, it takes an application for empty."""
+
+
+def _single(name: str, verb: Verb) -> typer.Typer:
+    application = typer.Typer(**_PLAIN)
+    application.command(name)(reporting(_function(verb) if isinstance(verb, str) else verb))
+    return application
+
+
+def _function(place: str) -> Command:
+    module, _, name = place.rpartition(".")
+    function: Command = getattr(importlib.import_module(f"platform_assets.cli.{module}"), name)
+    return function
 
 
 app = build(COMMANDS)

@@ -11,7 +11,7 @@ import httpx
 
 from formats.errors import HostError
 from platform_assets.cli.processes import Processes, tail
-from platform_assets.cli.services import DAEMON, RUNTIME, WEBSERVER
+from platform_assets.cli.services import DAEMON, RUNTIME, WEBSERVER, expected_names
 from platform_assets.cli.site import Site
 from resources.supervisor import Places, is_running
 
@@ -50,6 +50,13 @@ def daemons_beat(instance: "DagsterInstance", since: float) -> bool:
     """
     beats = instance.get_daemon_heartbeats()
     return all(kind in beats and beats[kind].timestamp >= since for kind in instance.get_required_daemon_types())
+
+
+def check_running(processes: Processes, site: Site) -> None:
+    """Raise HostError if a service that `up` started runs no more. The endpoint runtime may be an endpoint asset's."""
+    for name in expected_names(site):
+        if name != RUNTIME and processes.record(name) is None:
+            raise _failed(processes, name, "ended meanwhile")
 
 
 def _answers(socket: Path) -> bool:

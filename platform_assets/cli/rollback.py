@@ -7,6 +7,7 @@ import typer
 
 from platform_assets.cli.dagster_home import open_instance
 from platform_assets.cli.options import Endpoint, Reason
+from platform_assets.cli.person_token import person_token
 from platform_assets.cli.site import find_site
 from platform_assets.endpoints.rollback import go_back
 from platform_assets.promotion.live import find_live_release
@@ -26,7 +27,7 @@ def command(
     from platform_assets.endpoints.rollback_job import event_of
 
     site = find_site(None)
-    installation, authority = installation_at(site.home), authority_of(site.home)
+    installation, authority = installation_at(site.home), authority_of(site.home, person_token())
     live = find_live_release(installation, endpoint)
     meant = None if live is None else live.release
     went_back = go_back(installation, authority, endpoint, meant=meant, reason=reason, actor=getpass.getuser(), to=to)

@@ -5,8 +5,11 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
+
 from formats.errors import PromotionError
 from formats.signing import PrivateKey, load_private_key
+from platform_assets.cli.person_token import person_token
 from platform_assets.cli.site import find_site
 from platform_assets.promotion.identity import load_identities
 from platform_assets.promotion.issue import environment_of, model_of
@@ -15,7 +18,7 @@ from platform_assets.promotion.messages import Said
 from platform_assets.promotion.policy import installed_policy
 from platform_assets.promotion.sensors import newest_evaluated
 from platform_assets.promotion.service_client import authority_of
-from platform_assets.promotion.statement import POLICY_SUBJECT, Statement, Verb, sign_statement
+from platform_assets.promotion.statement import POLICY_SUBJECT, Statement, Verb, Word, sign_statement
 from resources.installation import Installation, installation_at
 
 KEY_VARIABLE = "ROADBED_KEY"
@@ -38,14 +41,14 @@ def say(
     digest: str | None = None,
     gate: str | None = None,
 ) -> Said:
-    """Sign a statement about what waits at `subject` (an endpoint, or `policy/<environment>`) and hand it to the authority."""
+    """Say something about what waits at `subject` (an endpoint, or `policy/<environment>`): signed, or with an issuer's token."""
     site = find_site(None)
-    installation, name = installation_at(site.home), actor or getpass.getuser()
+    installation, token = installation_at(site.home), person_token()
+    if token is not None and actor is not None:
+        raise PromotionError("token-refused", f"the token says who speaks, and {actor} cannot", "leave out --as")
     now = installation.clock.now()
-    statement = Statement(
+    word = Word(
         verb=verb,
-        actor=name,
-        role=role or _only_role(installation, name),
         subject=digest or _waiting(installation, subject),
         endpoint=subject,
         reason=reason,
@@ -53,6 +56,11 @@ def say(
         expires_at=now + timedelta(days=_days(installation, subject) if days is None else days),
         gate=gate,
     )
+    if token is not None:
+        return authority_of(site.home, token).speak(word, role=role)
+    name = actor or getpass.getuser()
+    fields = msgspec.structs.asdict(word)
+    statement = Statement(**fields, actor=name, role=role or _only_role(installation, name))
     return authority_of(site.home).say(sign_statement(statement, _key(name)), actor=name)
 
 

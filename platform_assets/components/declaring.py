@@ -17,7 +17,12 @@ from platform_assets.features.spec import Entity, FeatureView, RawTable, Source
 from platform_assets.features.sql import SqlView
 from platform_assets.features.windowed import WindowedView
 from platform_assets.team import Model, Team
+from platform_assets.training.function_trainer import FunctionTrainer
+from platform_assets.training.lightgbm_trainer import LightGBMTrainer
+from platform_assets.training.sklearn_trainer import SklearnTrainer
 from platform_assets.training.spec import TorchTrainer
+from platform_assets.training.trainer import Trainer
+from platform_assets.training.xgboost_trainer import XGBoostTrainer
 
 
 @dataclass(frozen=True)
@@ -104,9 +109,8 @@ def _view(form: forms.ViewForm, known: Declared, at: Place) -> FeatureView:
         same = _same(windows, "source", "aggregates")
         return at.declare(WindowedView, **common, **same, source=source, aggregates=aggregates)
     if (query := form.values.sql) is not None:
-        return at.declare(
-            SqlView, **common, sources=_sources(query.sources, known, at.at("values", "sql")), sql=query.query
-        )
+        sources = _sources(query.sources, known, at.at("values", "sql"))
+        return at.declare(SqlView, **common, **_same(query, "sources", "query"), sources=sources, sql=query.query)
     here, computed = at.at("values", "computed"), form.values.chosen
     sources = _sources(computed.sources, known, here)
     return at.declare(FeatureView, **common, sources=sources, compute=here.at("compute").function(computed.compute))
@@ -159,15 +163,33 @@ def _spine(form: forms.SpineForm, known: Declared, at: Place) -> Spine:
     )
 
 
-def _trainer(form: forms.TrainerForm, at: Place) -> TorchTrainer:
-    if form.torch is not None:
-        build: Any = at.at("torch", "build").function(form.torch.build)
-        transforms = tuple(transform.chosen for transform in form.torch.transforms)
-        return at.declare(TorchTrainer, **_same(form.torch, "build", "transforms"), build=build, transforms=transforms)
+# The kinds of trainers by their key, and the field of each that names code.
+_TRAINERS: dict[str, tuple[type[Trainer], str | None]] = {
+    "torch": (TorchTrainer, "build"),
+    "lightgbm": (LightGBMTrainer, None),
+    "xgboost": (XGBoostTrainer, None),
+    "sklearn": (SklearnTrainer, "estimator"),
+    "function": (FunctionTrainer, "function"),
+}
+
+
+def _trainer(form: forms.TrainerForm, at: Place) -> Trainer:
+    for kind, (spec, code) in _TRAINERS.items():
+        if (settings := getattr(form, kind)) is not None:
+            return _shipped(spec, code, settings, at.at(kind))
     trainer = at.at("object").imported(form.chosen)
-    if not isinstance(trainer, TorchTrainer):
-        at.refuse(f"{form.chosen} is {type(trainer).__name__}", "name a TorchTrainer")
+    if not isinstance(trainer, Trainer):
+        at.refuse(f"{form.chosen} is {type(trainer).__name__}", "name a Trainer")
     return trainer
+
+
+def _shipped(spec: type[Trainer], code: str | None, form: forms.Form, at: Place) -> Trainer:
+    given = _same(form)
+    if code is not None:
+        given[code] = at.at(code).function(given[code])
+    if "transforms" in given:
+        given["transforms"] = tuple(transform.chosen for transform in given["transforms"])
+    return at.declare(spec, **given)
 
 
 def _model(form: forms.ModelForm, known: Declared, at: Place) -> Model:

@@ -13,6 +13,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from formats.errors import DeclarationError
+from formats.task import Task
 from platform_assets.features.sources import FileSource
 from platform_assets.monitoring.retraining import RetrainingRule
 from platform_assets.promotion.spec import AnyGate, Card, Gate
@@ -75,6 +76,11 @@ def _gate_schema() -> dict[str, Any]:
     }
 
 
+TaskForm = Annotated[
+    Task,
+    PlainValidator(_converted(Task)),
+    WithJsonSchema({"type": "object", "required": ["kind"], "properties": {"kind": {}}}),
+]
 GateForm = Annotated[Gate, PlainValidator(_converted(AnyGate)), WithJsonSchema(_gate_schema())]
 CardForm = Annotated[Card, PlainValidator(_converted(Card)), WithJsonSchema(_schema(Card))]
 # For specs of plain values that check themselves.

@@ -10,8 +10,18 @@ from typing import Annotated, Any, Literal
 import dagster as dg
 from pydantic import ConfigDict, Field, model_validator
 
+from formats.task import Binary
 from platform_assets.calendar import Calendar
-from platform_assets.components.fields import SOUND, CardForm, Dotted, FileForm, GateForm, Maybe, RetrainingForm
+from platform_assets.components.fields import (
+    SOUND,
+    CardForm,
+    Dotted,
+    FileForm,
+    GateForm,
+    Maybe,
+    RetrainingForm,
+    TaskForm,
+)
 from platform_assets.contracts.outcomes import DefaultValue, LastGood
 from platform_assets.datasets.cleaning import Deduplicate
 from platform_assets.datasets.sampling import ClassWeights, Oversample, Undersample
@@ -90,6 +100,7 @@ class RawTableForm(Form):
     read: ReadForm
     version_of: Maybe[str] = None
     settle: timedelta = timedelta()
+    days_per_run: Maybe[int] = None
 
 
 class SourceForm(Form):
@@ -133,6 +144,7 @@ class SqlForm(Form):
 
     sources: tuple[SourceForm, ...]
     query: str
+    time_limit: timedelta = timedelta(minutes=10)
 
 
 class ValuesForm(Choice):
@@ -154,6 +166,7 @@ class ViewForm(Form):
     time_to_live: timedelta
     version_of: Maybe[str] = None
     servable_within: Maybe[timedelta] = None
+    days_per_run: Maybe[int] = None
 
 
 class SpineForm(Form):
@@ -166,7 +179,7 @@ class SpineForm(Form):
 
 
 class LabelForm(Form):
-    """A LabelView: `entity` and `table` are names."""
+    """A LabelView: `entity` and `table` are names, `task` says what kind of answer it is: `{kind: multiclass, classes: [a, b]}`."""
 
     name: str
     entity: str
@@ -174,6 +187,7 @@ class LabelForm(Form):
     column: str
     delay: timedelta
     description: str = ""
+    task: TaskForm = Field(default_factory=Binary)
 
 
 class CleaningForm(Choice):
@@ -247,10 +261,66 @@ class TorchForm(Form):
     threads: int = 1
 
 
+class BoostingForm(Form):
+    """What LightGBMTrainer and XGBoostTrainer have in common."""
+
+    rounds: int = 400
+    learning_rate: float = 0.05
+    row_share: float = 1.0
+    column_share: float = 1.0
+    l1: float = 0.0
+    patience: int = 30
+    refit: bool = True
+    transforms: tuple[TransformForm, ...] = ()
+    seed: int = 0
+    threads: int = 1
+
+
+class LightGBMForm(BoostingForm):
+    """A LightGBMTrainer."""
+
+    leaves: int = 31
+    least_rows: int = 20
+    l2: float = 0.0
+
+
+class XGBoostForm(BoostingForm):
+    """An XGBoostTrainer."""
+
+    depth: int = 6
+    least_weight: float = 1.0
+    gain: float = 0.0
+    l2: float = 1.0
+
+
+class SklearnForm(Form):
+    """A SklearnTrainer: `estimator` is a class, as `sklearn.ensemble.HistGradientBoostingClassifier`, or a function."""
+
+    estimator: Dotted
+    parameters: dict[str, bool | int | float | str | None] = Field(default_factory=dict)
+    refit: bool = True
+    transforms: tuple[TransformForm, ...] = ()
+    seed: int = 0
+    threads: int = 1
+
+
+class FunctionForm(Form):
+    """A FunctionTrainer: `function` takes the training part, the validation part, `config` and `seed`."""
+
+    function: Dotted
+    config: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    seed: int = 0
+    threads: int = 1
+
+
 class TrainerForm(Choice):
     """A shipped kind of trainer with its settings, or a trainer that a module has (`object`)."""
 
     torch: Maybe[TorchForm] = None
+    lightgbm: Maybe[LightGBMForm] = None
+    xgboost: Maybe[XGBoostForm] = None
+    sklearn: Maybe[SklearnForm] = None
+    function: Maybe[FunctionForm] = None
     object: Maybe[Dotted] = None
 
 

@@ -37,4 +37,4 @@ def test_the_command_shows_publishes_and_refuses(tmp_path: Path) -> None:
     assert "no team" in said("publish", "avaition/weather", status=1)
     shutil.rmtree(checkout / "team_projects" / "aviation" / "contracts")
     assert "written  aviation/contracts/weather@1.json" in said("publish")
-    assert said("publish") == "current  aviation\n"
+    assert said("publish") == "current  aviation\ncurrent  vision\n"

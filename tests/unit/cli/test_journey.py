@@ -9,13 +9,19 @@ import pytest
 from rich.console import Console
 
 from formats.clock import advance_clock, read_clock
-from formats.errors import EndpointError
+from formats.errors import EndpointError, HostError, PromotionError
 from formats.home import Home
 from platform_assets.cli import first_prediction, journey
 from platform_assets.cli.failed_runs import FailedRun, failed_runs
 from platform_assets.cli.first_prediction import Journey
-from platform_assets.cli.journey import Progress
+from platform_assets.cli.held_back import HeldBack
+from platform_assets.cli.processes import Processes
+from platform_assets.cli.progress import Progress
+from platform_assets.cli.readiness import check_running
+from platform_assets.cli.services import expected_names
+from platform_assets.cli.site import Site
 from resources.endpoint_state import Observed
+from tests.support.documented import ROOT
 
 ENDPOINT = "rail/delay/prod/endpoint"
 ROUTE = Journey(datetime(2013, 5, 1, 4, tzinfo=UTC), ("rail/trains", "rail/delay/model", ENDPOINT), ENDPOINT)
@@ -79,6 +85,23 @@ def test_a_failure_that_nobody_mends_ends_it() -> None:
         watch.wait()
     assert "http://ui/runs/run-1" in raised.value.hint
     assert watch.time < 120
+
+
+def test_a_candidate_that_is_refused_is_told_and_ends_it() -> None:
+    refused = HeldBack(ENDPOINT, "sha256:12", "refused", "rehearsed: 2 of 200 requests failed")
+    watch = Watch(progress("rail/trains")._replace(held=(refused,)))
+    with pytest.raises(PromotionError, match=r"sha256:12 is refused .*2 of 200 requests failed") as raised:
+        watch.wait()
+    assert watch.output.getvalue().count("refused  sha256:12") == 1
+    assert "roadbed explain sha256:12" in raised.value.hint
+    assert watch.time < 120
+
+
+def test_a_refusal_that_is_being_answered_is_waited_for() -> None:
+    refused = HeldBack(ENDPOINT, "sha256:12", "refused", "rehearsed: 2 of 200 requests failed")
+    again = progress("rail/trains", active=("rail/delay/staging/rehearsal",))._replace(held=(refused,))
+    watch = Watch(*[again] * 100, progress(*ROUTE.stages, served=SERVED))
+    assert watch.wait() is SERVED
 
 
 def test_a_failure_that_dagster_retries_does_not() -> None:
@@ -149,3 +172,12 @@ def test_the_request_is_by_key_when_the_example_has_the_keys(home: Home, airport
     asked = json.loads(first_prediction.request_body(home, store_bundle(home, files)))
     by_key = {name: value for name, value in row.items() if name != "wind"}
     assert asked == (by_key if airport else row)
+
+
+def test_a_service_that_has_ended_is_told_with_its_log(home: Home) -> None:
+    site = Site(ROOT, home)
+    (name, *_) = expected_names(site)
+    home.logs.mkdir()
+    (home.logs / f"{name}.log").write_text("MemoryError\n")
+    with pytest.raises(HostError, match=rf"{name} ended meanwhile.*\nMemoryError"):
+        check_running(Processes(home), site)

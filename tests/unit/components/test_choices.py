@@ -6,18 +6,22 @@ from typing import Any
 
 import polars as pl
 import pytest
+import yaml
 from aviation.team import DEPARTURE_DELAY
 from dagster_shared.yaml_utils import parse_yaml_with_source_position
 
 from formats.errors import DeclarationError
 from platform_assets import (
+    Binary,
     Count,
     DefaultValue,
     FileSource,
     LastGood,
     Max,
     Min,
+    Multiclass,
     PostgresSource,
+    Regression,
     RetrainingRule,
     SqlView,
     Team,
@@ -63,6 +67,34 @@ WEATHER = "read: {function: aviation.sources.read_weather}"
 def test_a_source(written: str, source: object) -> None:
     table = with_change(WEATHER, f"{written}\n      settle: PT10M").raw_tables[2]
     assert (table.read, table.read_whole, table.settle) == (source, None, timedelta(minutes=10))
+
+
+LABEL_FORM = {"name": "delayed", "entity": "flight", "table": "outcomes", "column": "late", "delay": "P1D"}
+
+
+@pytest.mark.parametrize(
+    ("written", "task"),
+    [
+        ("{kind: binary}", Binary()),
+        ("{kind: regression}", Regression()),
+        ("{kind: multiclass, classes: [early, late]}", Multiclass(("early", "late"))),
+    ],
+)
+def test_a_task(written: str, task: object) -> None:
+    form = forms.LabelForm.model_validate({**LABEL_FORM, "task": yaml.safe_load(written)})
+    assert form.task == task
+
+
+def test_a_task_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="ranking"):
+        forms.LabelForm.model_validate({**LABEL_FORM, "task": {"kind": "ranking"}})
+
+
+def test_gates_of_another_task_are_refused_where_the_model_stands() -> None:
+    task = "task: {kind: multiclass, classes: [early, late]}"
+    with pytest.raises(DeclarationError, match=r"auc_floor.*cannot judge") as refused:
+        with_change("          delay: P1D\n", f"          delay: P1D\n          {task}\n")
+    assert "aviation.yaml" in str(refused.value)
 
 
 def test_a_source_that_is_wrong_is_refused_by_its_own_rule() -> None:

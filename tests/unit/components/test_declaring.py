@@ -1,6 +1,7 @@
 """A team in YAML is the team in Python: equal specs, an equal graph."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,14 @@ import msgspec
 import pytest
 from aviation.team import TEAM
 from dagster_shared.yaml_utils import parse_yaml_with_source_position
+from pydantic import ValidationError
+from sklearn.linear_model import LogisticRegression
 
+from formats.errors import DeclarationError
 from platform_assets.code_location import team_definitions
 from platform_assets.components import forms
 from platform_assets.components.component import TeamComponent
-from platform_assets.components.declaring import declared_team
+from platform_assets.components.declaring import _trainer, declared_team
 from platform_assets.components.place import Place
 from platform_assets.contracts.spec import Contract
 from platform_assets.datasets.spec import Spine, TrainingSet
@@ -23,7 +27,12 @@ from platform_assets.features.spec import FeatureView, RawTable, Source
 from platform_assets.features.sql import SqlView
 from platform_assets.features.windowed import WindowedView
 from platform_assets.team import Model, Team
+from platform_assets.training.function_trainer import FunctionTrainer
+from platform_assets.training.lightgbm_trainer import LightGBMTrainer
+from platform_assets.training.sklearn_trainer import SklearnTrainer
 from platform_assets.training.spec import TorchTrainer
+from platform_assets.training.transforms import Impute, OneHot
+from platform_assets.training.xgboost_trainer import XGBoostTrainer
 from tests.graph.snapshot import _location
 
 YAML = Path(__file__).with_name("aviation.yaml")
@@ -38,6 +47,10 @@ FORMS = {
     LabelView: forms.LabelForm,
     TrainingSet: forms.TrainingSetForm,
     TorchTrainer: forms.TorchForm,
+    LightGBMTrainer: forms.LightGBMForm,
+    XGBoostTrainer: forms.XGBoostForm,
+    SklearnTrainer: forms.SklearnForm,
+    FunctionTrainer: forms.FunctionForm,
     Model: forms.ModelForm,
     Team: forms.TeamForm,
 }
@@ -96,15 +109,54 @@ def test_a_form_has_every_field_of_its_spec(spec: type) -> None:
     if form is forms.ViewForm:
         fields = {name: field for name, field in fields.items() if name not in BY_VALUES}
     known = {(info.alias or name): info for name, info in form.model_fields.items()}
-    assert set(fields) - {"read_whole"} <= set(known)
-    for name, field in fields.items():
-        if field.default is not dataclasses.MISSING and name not in ("read", "read_whole"):
-            assert known[name].default == field.default, name
+    # One key of the form says how to read, by the day or whole.
+    told = {name: field for name, field in fields.items() if name not in ("read", "read_whole")}
+    assert {*told, *({"read"} & {*fields})} <= {*known}
+    for name, field in told.items():
+        default = known[name].get_default(call_default_factory=True)
+        if field.default is not dataclasses.MISSING:
+            assert default == field.default, name
         elif field.default_factory is not dataclasses.MISSING:
-            default = known[name].get_default(call_default_factory=True)
             assert (default.chosen if isinstance(default, forms.Choice) else default) == field.default_factory(), name
+
+
+@pytest.mark.parametrize(
+    ("written", "declared"),
+    [
+        ("lightgbm: {rounds: 50, leaves: 7}", LightGBMTrainer(rounds=50, leaves=7)),
+        (
+            "xgboost: {depth: 3, transforms: [{impute: {indicator: true}}, {one_hot: {columns: [carrier]}}]}",
+            XGBoostTrainer(depth=3, transforms=(Impute(indicator=True), OneHot(("carrier",)))),
+        ),
+        (
+            "sklearn: {estimator: sklearn.linear_model.LogisticRegression, parameters: {C: 0.5, max_iter: 500}}",
+            SklearnTrainer(LogisticRegression, {"C": 0.5, "max_iter": 500}),
+        ),
+        ("function: {function: math.hypot, config: {rounds: 9}}", FunctionTrainer(math.hypot, {"rounds": 9})),
+    ],
+    ids=["lightgbm", "xgboost", "sklearn", "function"],
+)
+def test_every_kind_of_trainer_can_be_written(written: str, declared: Any) -> None:
+    document = parse_yaml_with_source_position(written, "trainer.yaml")
+    form = forms.TrainerForm.model_validate(document.value)
+    assert plain(_trainer(form, Place(document.source_position_tree, ()))) == plain(declared)
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("lightgbm: {leaves: 1}", "leaves is 1 and must be at least 2"),
+        ("lightgbm: {leafs: 7}", "leafs"),
+        ("{lightgbm: {}, xgboost: {}}", "exactly one of"),
+        ("object: math.pi", "name a Trainer"),
+    ],
+)
+def test_a_trainer_that_makes_no_sense_is_refused(written: str, told: str) -> None:
+    document = parse_yaml_with_source_position(written, "trainer.yaml")
+    with pytest.raises((DeclarationError, ValidationError), match=told):
+        _trainer(forms.TrainerForm.model_validate(document.value), Place(document.source_position_tree, ()))
 
 
 def test_the_windows_of_a_form_are_those_of_a_windowed_view() -> None:
     assert {*forms.WindowsForm.model_fields, *forms.ComputedForm.model_fields} == BY_VALUES
-    assert {*forms.SqlForm.model_fields} == {"sources", "query"}
+    assert {*forms.SqlForm.model_fields} == {"sources", "query", "time_limit"}
