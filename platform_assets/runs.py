@@ -13,6 +13,7 @@ __all__ = [
     "SUBJECT",
     "Job",
     "first_gap",
+    "has_given_up",
     "materialized",
     "request_days",
     "request_once",
@@ -26,6 +27,7 @@ running_sensor = partial(dg.sensor, default_status=dg.DefaultSensorStatus.RUNNIN
 SUBJECT = "roadbed/subject"
 ATTEMPTS = 3
 
+_RECENT = 50
 _WILL_RETRY = "dagster/will_retry"
 
 _ACTIVE = [
@@ -54,10 +56,9 @@ def request_once(
     active = instance.get_run_records(dg.RunsFilter(job_name=job, statuses=_ACTIVE), limit=1)
     if active:
         return dg.SkipReason(f"run {active[0].dagster_run.run_id[:8]} of {job} is under way")
-    about = {SUBJECT: subject}
-    failures = instance.get_runs(dg.RunsFilter(job_name=job, tags=about, statuses=[dg.DagsterRunStatus.FAILURE]))
+    failures = _failures(instance, job, subject)
     failed = len(failures)
-    if failures and failures[0].tags.get(_WILL_RETRY) == "true":
+    if failures and _is_retried(failures[0]):
         return dg.SkipReason(f"Dagster itself is about to run {job} again for {subject}")
     if failed >= ATTEMPTS:
         return dg.SkipReason(
@@ -70,6 +71,19 @@ def request_once(
         run_config=dict(run_config or {}),
         asset_selection=assets,
     )
+
+
+def has_given_up(instance: dg.DagsterInstance, job: str) -> bool:
+    """Whether the last that `request_once` asked of `job` failed as often as it tries, and no run is under way.
+
+    Runs that people launched from scratch say nothing about what a sensor will ask for.
+    """
+    recent = instance.get_runs(dg.RunsFilter(job_name=job), limit=_RECENT)
+    asked = next((run for run in recent if SUBJECT in run.tags), None)
+    if asked is None or asked.status != dg.DagsterRunStatus.FAILURE or _is_retried(asked):
+        return False
+    under_way = any(run.status in _ACTIVE for run in recent)
+    return not under_way and len(_failures(instance, job, asked.tags[SUBJECT])) >= ATTEMPTS
 
 
 def request_days(
@@ -89,6 +103,16 @@ def request_days(
         return request_once(instance, job, subject, partition=days[0], assets=assets)
     ends = {"dagster/asset_partition_range_start": days[0], "dagster/asset_partition_range_end": days[-1]}
     return request_once(instance, job, subject, tags=ends, assets=assets)
+
+
+def _failures(instance: dg.DagsterInstance, job: str, subject: str) -> Sequence[dg.DagsterRun]:
+    """The failed runs of `job` for `subject`, newest first."""
+    failed = dg.RunsFilter(job_name=job, tags={SUBJECT: subject}, statuses=[dg.DagsterRunStatus.FAILURE])
+    return instance.get_runs(failed)
+
+
+def _is_retried(run: dg.DagsterRun) -> bool:
+    return run.tags.get(_WILL_RETRY) == "true"
 
 
 def first_gap(wanted: Sequence[str], done: set[str], most: int) -> list[str]:

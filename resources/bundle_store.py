@@ -11,6 +11,7 @@ from typing import NamedTuple
 from typing_extensions import override
 
 from formats.bundle import Manifest, manifest_of, verify_bundle
+from formats.canonical import sha256_hex
 from formats.durable import sync_directory, write_atomic
 from formats.errors import IntegrityError
 from formats.failpoints import failpoint
@@ -64,11 +65,18 @@ class BundleStore(ABC):
 
     @abstractmethod
     def attest(self, digest: str, name: str, document: bytes) -> None:
-        """Put the attestation `name` beside the bundle; outside of its digest. Raises IntegrityError if there is no bundle."""
+        """Put the attestation `name` beside the bundle; outside of its digest. Another one of that name is kept as an earlier one.
+
+        Raises IntegrityError if there is no bundle.
+        """
 
     @abstractmethod
     def attestation(self, digest: str, name: str) -> bytes | None:
-        """The attestation `name` of the bundle, if there is one."""
+        """The newest attestation `name` of the bundle, if there is one."""
+
+    @abstractmethod
+    def every_attestation(self, digest: str, name: str) -> tuple[bytes, ...]:
+        """All that were ever put there under this name, the newest first: what is on record may name any of them."""
 
     @abstractmethod
     def attestations(self, digest: str) -> tuple[str, ...]:
@@ -76,6 +84,7 @@ class BundleStore(ABC):
 
 
 _GONE = "gone-"
+_EARLIER = "earlier"
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
@@ -152,12 +161,23 @@ class FileBundleStore(BundleStore):
 
     @override
     def attest(self, digest: str, name: str, document: bytes) -> None:
-        write_atomic(self._existing(digest) / "attestations" / f"{name}.json", document)
+        path = self._existing(digest) / "attestations" / f"{name}.json"
+        before = path.read_bytes() if path.exists() else document
+        if before != document:
+            write_atomic(path.parent / _EARLIER / name / f"{sha256_hex(before)}.json", before)
+        write_atomic(path, document)
 
     @override
     def attestation(self, digest: str, name: str) -> bytes | None:
         path = self._folder(digest) / "attestations" / f"{name}.json"
         return path.read_bytes() if path.exists() else None
+
+    @override
+    def every_attestation(self, digest: str, name: str) -> tuple[bytes, ...]:
+        newest = self.attestation(digest, name)
+        paths = sorted((self._folder(digest) / "attestations" / _EARLIER / name).glob("[!.]*.json"))
+        earlier = tuple(path.read_bytes() for path in paths)
+        return earlier if newest is None else (newest, *(each for each in earlier if each != newest))
 
     @override
     def attestations(self, digest: str) -> tuple[str, ...]:

@@ -110,6 +110,7 @@ class ExperimentTracking(dg.ConfigurableResource[None]):
             dagster_run = tags.get(_DAGSTER_MLFLOW) or tags.get(DAGSTER_RUN)
             status = _end_of(instance, dagster_run) if dagster_run else None
             if status is not None:
+                _tie(instance, dagster_run, run_id)
                 self.client.set_terminated(run_id, status)
                 closed.append(f"MLflow run {run_id} of Dagster run {dagster_run} was left RUNNING; it is {status} now")
         return closed
@@ -189,6 +190,12 @@ def _mlflow() -> ModuleType:
     import mlflow
 
     return mlflow
+
+
+def _tie(instance: dg.DagsterInstance, dagster_run: str | None, run_id: str) -> None:
+    """Name the MLflow run on its Dagster run, whose process may have died between the making of the one and the naming."""
+    if dagster_run is not None and instance.has_run(dagster_run):
+        instance.add_run_tags(dagster_run, {MLFLOW_RUN: run_id})
 
 
 def _end_of(instance: dg.DagsterInstance, run_id: str) -> str | None:

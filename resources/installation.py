@@ -9,7 +9,8 @@ from formats.home import Home, current_home
 from resources.bundle_store import BundleStore, FileBundleStore
 from resources.clock import Clock
 from resources.endpoint_runtime import EndpointRuntime
-from resources.lake import DeltaLake, Lake
+from resources.lake import Lake
+from resources.lake_places import open_lake
 from resources.ledger import Ledger
 from resources.ledger_places import open_ledger
 from resources.local_endpoint_runtime import LocalEndpointRuntime
@@ -38,7 +39,7 @@ class Installation(dg.ConfigurableResource[None]):
     @cached_property
     def lake(self) -> Lake:
         """Tables."""
-        return DeltaLake(self.home.lake)
+        return open_lake(self.home)
 
     @cached_property
     def bundles(self) -> BundleStore:

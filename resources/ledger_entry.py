@@ -23,6 +23,8 @@ Kind = Literal[
     "retraining",
     "anomaly",
     "retention",
+    "reattestation",
+    "erasure",
     "decision",
     "release",
     "bar",

@@ -1,8 +1,9 @@
 """The supervisor of this machine's endpoints: `python -m resources.supervisor --home DIR`.
 
 It looks for `endpoints/**/release.json`, runs one server for each, restarts those that die, gives up on those that keep dying, and
-writes observed.json. What to do is decided in resources/reconciler.py. One supervisor a home: the lock on run/supervisor.lock says
-so. SIGTERM stops what it started; if it is killed, the kernel tells its servers to end.
+writes observed.json. What to do is decided in resources/reconciler.py. It also keeps the logs of all services from growing without
+bound. One supervisor a home: the lock on run/supervisor.lock says so. SIGTERM stops what it started; if it is killed, the kernel
+tells its servers to end.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from typing import BinaryIO
 import msgspec
 
 from formats.home import Home
+from resources.log_rotation import rotate
 from resources.reconciler import Limits
 from resources.supervised import Supervised
 
@@ -31,6 +33,7 @@ _log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.2
 _STOP_SECONDS = 20.0
+_CUT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,15 @@ def is_running(places: Places) -> bool:
     return False
 
 
+def cut_logs(home: Home) -> None:
+    """Cut the services' logs that are full."""
+    try:
+        for log in rotate(sorted(home.logs.glob("*.log"))):
+            _log.info("%s was full; what it held is in %s.1", log.name, log.name)
+    except OSError as error:
+        _log.error("the logs in %s cannot be cut: %s", home.logs, error)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Supervise until SIGTERM. The exit status is 0, also when another supervisor already does the work."""
     parser = argparse.ArgumentParser(
@@ -168,8 +180,12 @@ def main(arguments: list[str] | None = None) -> int:
     supervisor = Supervisor(home, msgspec.json.decode(options.limits, type=Limits))
     _log.info("supervising %s", home.root)
     try:
+        next_cut = 0.0
         while not stopping.wait(TICK_SECONDS):
             supervisor.tick()
+            if time.monotonic() >= next_cut:
+                next_cut = time.monotonic() + _CUT_SECONDS
+                cut_logs(home)
     finally:
         supervisor.stop()
         places.pid.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""One installation for all of these tests, a browser for each file; three days of 2013 have arrived and are taken in."""
+"""An installation and a browser for each file of tests; three days of 2013 have arrived and are taken in."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ NOW = datetime(2013, 1, 4, 5, tzinfo=UTC)
 Shoot = Callable[[str], Path]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
     """The installation, at rest."""
     with installed(tmp_path_factory.mktemp("installation") / "home", NOW) as running:

@@ -1,6 +1,5 @@
 """Roadbed as a user of the Dagster UI sees it: the road, a click that materializes, a backfill."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,9 +8,12 @@ from aviation import contracts
 from playwright.sync_api import Locator, Page, expect
 
 from formats.table_digest import table_digest
+from platform_assets.cli.workspace import locations
 from resources.installation import installation_at
 from resources.lake import Part
 from tests.support.browser import Installed, Materialized, until
+from tests.support.pages import backfill, button, open_asset
+from tests.support.processes import ROOT
 
 pytestmark = [pytest.mark.browser, pytest.mark.service, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -24,18 +26,8 @@ WEATHER_KEY = contracts.WEATHER.row_key
 Shoot = Callable[[str], Path]
 
 
-def open_asset(page: Page, asset: str, view: str = "overview", **options: str) -> None:
-    chosen = "".join(f"&{name}={value}" for name, value in options.items())
-    page.goto(f"/assets/{asset}?view={view}{chosen}")
-
-
-def button(within: Page | Locator, text: str) -> Locator:
-    # By text: the name of a button begins with that of its icon.
-    return within.get_by_role("button").filter(has_text=re.compile(rf"^{text}")).first
-
-
 def test_every_code_location_is_loaded(site: Installed) -> None:
-    assert site.locations() == {"platform": "RepositoryLocation", "aviation": "RepositoryLocation"}
+    assert site.locations() == {at.name: "RepositoryLocation" for at in locations(ROOT)}
 
 
 def test_the_lineage_leads_from_the_raw_tables_to_the_endpoint(page: Page, shoot: Shoot) -> None:
@@ -80,15 +72,7 @@ def test_a_backfill_gives_the_digests_of_single_runs(site: Installed, page: Page
     forget(site)
     assert in_lake(site) != expected
 
-    open_asset(page, WEATHER, "partitions")
-    button(page, "Materialize").click()
-    dialog = page.get_by_role("dialog")
-    days = dialog.get_by_placeholder(re.compile("^ex: "))
-    days.fill(f"[{DAYS[0]}...{DAYS[-1]}]")
-    days.press("Enter")
-    expect(dialog.get_by_text(f"{len(DAYS)} partitions")).to_be_visible()
-    shoot("backfill")
-    button(dialog, "Launch").click()
+    backfill(page, WEATHER, DAYS, lambda: shoot("backfill"))
 
     until(lambda: all(event is not None and event.run not in singles for event in newest(site)))
     runs = {event.run for event in newest(site) if event is not None}

@@ -1,6 +1,7 @@
 """Every way round a red gate that Dagster leaves open, tried: the road is closed, because the authority decides."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -172,14 +173,16 @@ def test_swapped_hold_out_rows(refused: SmallRoad) -> None:
     lake = refused.installation.lake
     table, partition = "aviation/departure_delay/evaluation_set", "2013-01-01"
     ref = lake.ref(table, partition)
-    easy = lake.scan(table, [partition]).collect().head(100)
+    easy, key = lake.scan(table, [partition]).collect().head(100), lake.row_key(ref) or ()
     from formats.table_digest import table_digest
     from resources.lake import Part
 
     lake.replace(table, {partition: Part(easy, table_digest(easy, easy.columns[:1]))})
     assert lake.ref(table, partition) != ref
+    assert lake.read(ref, key).height > easy.height, "the recorded rows are read, by their digest"
+    lake.forget(table, datetime.now(UTC) + timedelta(days=1))
     result = refused.promote()
-    assert not result.success
+    assert not result.success, "what was recorded is gone, and nothing stands in for it"
     assert nothing_is_released(refused)
 
 

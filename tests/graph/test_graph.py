@@ -1,7 +1,6 @@
 """The graph that the declarations amount to."""
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -12,9 +11,10 @@ from aviation.team import TEAM
 from formats.home import Home
 from platform_assets.platform_location import defs as platform
 from tests.graph.snapshot import FILE, snapshot
+from tests.graph.snapshot import definitions as every_location
 from tests.support.small_road import ENDPOINT, SmallRoad, definitions
 
-Location = Callable[[dg.ComponentLoadContext | None], dg.Definitions]
+LOCATIONS = every_location()
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +37,10 @@ def test_graph_has_no_cycle_and_leads_from_raw_to_endpoint(graph: dict[str, dict
     assert {"aviation/online_store", "aviation/departure_delay/evaluation"} <= upstream
 
 
-@pytest.mark.parametrize("location", [aviation, platform], ids=["aviation", "platform"])
-def test_every_asset_is_owned_and_described_and_fresh_if_a_run_makes_it(location: Location) -> None:
+@pytest.mark.parametrize("location", LOCATIONS)
+def test_every_asset_is_owned_and_described_and_fresh_if_a_run_makes_it(location: str) -> None:
     """Nothing makes the rows that are set aside: a day on which there are none is a good one, and no reason to warn."""
-    definitions = location(None)
+    definitions = LOCATIONS[location]
     made = definitions.resolve_asset_graph().executable_asset_keys
     for spec in definitions.resolve_all_asset_specs():
         assert spec.owners, spec.key
@@ -50,15 +50,16 @@ def test_every_asset_is_owned_and_described_and_fresh_if_a_run_makes_it(location
         assert (spec.freshness_policy is not None) == (spec.key in made), spec.key
 
 
-def test_training_assets_carry_no_automation() -> None:
-    for spec in aviation(None).resolve_all_asset_specs():
+@pytest.mark.parametrize("location", LOCATIONS)
+def test_training_assets_carry_no_automation(location: str) -> None:
+    for spec in LOCATIONS[location].resolve_all_asset_specs():
         if spec.key.path[-1] in {"training_set", "evaluation_set", "model", "evaluation", "release", "endpoint"}:
             assert spec.automation_condition is None, spec.key
 
 
-@pytest.mark.parametrize("location", [aviation, platform], ids=["aviation", "platform"])
-def test_every_sensor_is_on_and_described(location: Location) -> None:
-    for sensor in location(None).sensors or ():
+@pytest.mark.parametrize("location", LOCATIONS)
+def test_every_sensor_is_on_and_described(location: str) -> None:
+    for sensor in LOCATIONS[location].sensors or ():
         assert sensor.default_status == dg.DefaultSensorStatus.RUNNING, sensor.name
         assert sensor.description or sensor.name == "automation", sensor.name
 

@@ -94,7 +94,7 @@ def test_an_update_checks_itself_and_says_how_long_it_took(road: SmallRoad) -> N
 
 def test_one_corrupted_value_turns_parity_red(road: SmallRoad) -> None:
     store, checksum = road.installation.online_store, columns_checksum(ORIGIN_WEATHER.packed)
-    row = unpack_row(store.get([JFK])[0] or b"", checksum)
+    row = unpack_row(store.get([JFK])[0] or b"", checksum, len(ORIGIN_WEATHER.packed))
     values = row.values.copy()
     values[1] = np.nextafter(values[1], np.float32(1000))
     store.put({JFK: pack_row(row._replace(values=values), checksum)})

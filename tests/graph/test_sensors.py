@@ -1,5 +1,6 @@
 """The sensors on a real short road: what they ask for, and what they say when they ask for nothing."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -58,11 +59,36 @@ def test_retraining_says_no_with_its_reason_in_the_ledger_once(refused: SmallRoa
 def complete_a_month(road: SmallRoad) -> None:
     """Another month has passed, and its features are in."""
     road.set_clock(datetime(2013, 4, 1, 5, tzinfo=UTC))
-    for view in TEAM.views:
-        days = TEAM.calendar.days_between(NOW, datetime(2013, 4, 1, 5, tzinfo=UTC))
+    report(road, TEAM.calendar.days_between(NOW, datetime(2013, 4, 1, 5, tzinfo=UTC)))
+
+
+def report(road: SmallRoad, days: Sequence[str]) -> None:
+    """Tell Dagster that the tables and views of `days` are in."""
+    for name in [*(table.name for table in TEAM.raw_tables if table.daily), *(view.name for view in TEAM.views)]:
         for day in days:
-            key = dg.AssetKey([TEAM.name, view.name])
+            key = dg.AssetKey([TEAM.name, name])
             road.instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=day))
+
+
+def test_retraining_waits_for_what_has_arrived_to_be_in(refused: SmallRoad) -> None:
+    name = f"{DEPARTURE_DELAY.name}_retraining"
+    refused.set_clock(datetime(2013, 5, 1, 5, tzinfo=UTC))
+    april = [f"2013-04-{day:02}" for day in range(1, 31)]
+    report(refused, TEAM.calendar.days_between(NOW, datetime(2013, 4, 1, 5, tzinfo=UTC)))
+    before = list(refused.installation.ledger.entries("retraining"))
+    arrivals = dg.RunRequest(job_name="aviation_arrivals", tags={SUBJECT: f"{april[0]}..{april[-1]}"})
+    for _ in range(ATTEMPTS):
+        assert f"{april[0]} to {april[-1]} are being taken in" in str(tick(refused, name)), (
+            "March is the newest too early"
+        )
+        refused.instance.report_run_failed(launched(refused, arrivals))
+    persons = launched(refused, dg.RunRequest(job_name="aviation_arrivals"))
+    assert "are being taken in" in str(tick(refused, name)), "somebody tries again"
+    refused.instance.report_run_failed(persons)
+    assert list(refused.installation.ledger.entries("retraining")) == before
+    asked = tick(refused, name)
+    assert isinstance(asked, dg.RunRequest), "days that failed for good keep nothing waiting"
+    assert asked.partition_key == "2013-02-01"
 
 
 def test_retraining_says_yes_when_a_month_is_complete(refused: SmallRoad) -> None:

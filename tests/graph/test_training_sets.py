@@ -293,8 +293,7 @@ def test_the_model_of_the_last_fold_takes_raw_values_and_every_fold_is_measured(
     assert road.materialize(*MODEL, partition_key=CUTOFF)
     told = metadata(road, *MODEL)
     assert (
-        told["numbers that reach the network"]
-        == "amount, rate, amount_missing, rate_missing, branch=north, branch=south"
+        told["numbers that reach the model"] == "amount, rate, amount_missing, rate_missing, branch=north, branch=south"
     )
     assert len(told["folds"].splitlines()) == 2 + 3
     assert told["cache hit"] is False

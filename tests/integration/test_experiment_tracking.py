@@ -10,9 +10,10 @@ from textwrap import dedent
 
 import dagster as dg
 import pytest
+from mlflow.entities import Run as MlflowRun
 
 from formats.home import Home
-from resources.experiment_tracking import ExperimentTracking
+from resources.experiment_tracking import MLFLOW_RUN, ExperimentTracking
 from resources.model_registry import Alias, ModelRegistry, registered_name
 
 MODEL = "rail/delay"
@@ -81,9 +82,13 @@ def materialize(
     return dg.materialize([*assets], resources={"tracking": tracking}, instance=instance, raise_on_error=False)
 
 
-def statuses(tracking: ExperimentTracking) -> list[str]:
+def runs(tracking: ExperimentTracking) -> list[MlflowRun]:
     experiments = [experiment.experiment_id for experiment in tracking.client.search_experiments()]
-    return sorted(run.info.status for run in tracking.client.search_runs(experiments))
+    return [*tracking.client.search_runs(experiments)]
+
+
+def statuses(tracking: ExperimentTracking) -> list[str]:
+    return sorted(run.info.status for run in runs(tracking))
 
 
 def test_a_run_carries_all_and_leads_both_ways(tracking: ExperimentTracking, home: Home) -> None:
@@ -134,6 +139,8 @@ KILLED = """
 
     @dg.asset
     def trained(context: dg.AssetExecutionContext, tracking: ExperimentTracking) -> None:
+        if sys.argv[2] == "before it is named":
+            dg.DagsterInstance.add_run_tags = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
         with tracking.run(context, "rail.delay", {}, {}):
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -144,7 +151,10 @@ KILLED = """
 
 
 @pytest.mark.kill
-def test_a_killed_process_leaves_nothing_running(tracking: ExperimentTracking, home: Home, tmp_path: Path) -> None:
+@pytest.mark.parametrize("moment", ["in its step", "before it is named"])
+def test_a_killed_process_leaves_nothing_running(
+    tracking: ExperimentTracking, home: Home, tmp_path: Path, moment: str
+) -> None:
     from platform_assets.monitoring.reaper import reap
     from resources.clock import wall_now
 
@@ -152,7 +162,7 @@ def test_a_killed_process_leaves_nothing_running(tracking: ExperimentTracking, h
     (home.dagster / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     script = tmp_path / "killed.py"
     script.write_text(dedent(KILLED))
-    killed = subprocess.run([sys.executable, str(script), str(home.root)], env=os.environ, check=False)
+    killed = subprocess.run([sys.executable, str(script), str(home.root), moment], env=os.environ, check=False)
     assert killed.returncode == -signal.SIGKILL
     assert statuses(tracking) == ["RUNNING"]
     with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
@@ -162,6 +172,7 @@ def test_a_killed_process_leaves_nothing_running(tracking: ExperimentTracking, h
         assert [sentence.split()[0] for sentence in closed] == ["Dagster", "MLflow"]
         (run,) = instance.get_runs()
         assert run.status is dg.DagsterRunStatus.FAILURE
+        assert run.tags[MLFLOW_RUN] == runs(tracking)[0].info.run_id
         assert reap(instance, tracking, wall_now()) == []
     assert statuses(tracking) == ["FAILED"]
 

@@ -21,7 +21,10 @@ pytestmark = [pytest.mark.service, pytest.mark.slow, pytest.mark.kill, pytest.ma
 
 MODEL = f"{DEPARTURE_DELAY.path(TEAM.name)}/model"
 # What was trained before would not be trained again, and opens no run.
-ANEW = {"ops": {MODEL.replace("/", "__"): {"config": {"force": True}}}}
+OP = MODEL.replace("/", "__")
+ANEW = {"ops": {OP: {"config": {"force": True}}}}
+# Someone is there in time to terminate it.
+FOR_LONG = {"ops": {OP: {"config": {"force": True, "trainer": {"epochs": 1000}}}}}
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +83,7 @@ def launched_again(site: Installed, killed: str) -> str:
 
 def terminated_while_training(site: Installed) -> str:
     """A run that a person launched and terminated."""
-    run = site.launch(MODEL, CUTOFF, ANEW)
+    run = site.launch(MODEL, CUTOFF, FOR_LONG)
     until(lambda: status(site, run) == "RUNNING")
     site.terminate(run)
     until(lambda: {found.id: found.status for found in site.runs()}[run] == "CANCELED")

@@ -27,10 +27,12 @@ LATER = datetime(2013, 3, 3, 6, tzinfo=UTC)
 PATIENCE = 120.0
 
 KILLED = (
-    ("file.before_rename", "arrivals"),
-    ("file.after_rename", "arrivals"),
     ("table.before_commit", "arrivals"),
     ("table.after_commit", "arrivals"),
+    ("object.before_put", "arrivals"),
+    ("object.after_put", "arrivals"),
+    ("file.before_rename", "training"),
+    ("file.after_rename", "training"),
     ("bundle.before_rename", "training"),
     ("bundle.after_rename", "training"),
     ("ledger.before_commit", "training"),
@@ -48,8 +50,20 @@ KILLED = (
     ("prediction_log.before_ingest", "log"),
     ("prediction_log.after_ingest", "archive"),
 )
-# Nothing on the road imports or removes: tests/unit/promotion/test_carry.py, tests/unit/retention.
-ELSEWHERE = {"import.before_point", "retention.before_removal", "retention.after_removal"}
+# Nothing on the road imports, attests again, removes or erases: test_carry.py and test_reattest.py of unit/promotion,
+# unit/retention, unit/erasure.
+ELSEWHERE = {
+    "import.before_point",
+    "attestation.before_again",
+    "retention.before_removal",
+    "retention.after_removal",
+    "erasure.after_order",
+    "erasure.after_commit",
+    "erasure.after_table",
+    "erasure.after_log",
+    "online_store.before_exchange",
+    "online_store.within_exchange",
+}
 # The authority is a process of its own: the run that asked it goes on, and fails.
 OF_THE_AUTHORITY = ("anchor.", "authority.")
 

@@ -19,6 +19,7 @@ from platform_assets.cli.first_prediction import prediction_id, request_body
 from platform_assets.promotion.explanation import explain
 from platform_assets.promotion.live import live_release, pointers
 from platform_assets.promotion.records import Decision
+from platform_assets.promotion.rehearsal import newest_rehearsal
 from platform_assets.runs import SUBJECT
 from resources.experiment_tracking import ExperimentTracking
 from resources.model_registry import Alias, ModelRegistry
@@ -165,3 +166,39 @@ def test_explain_says_why_it_was_refused(live: SmallRoad) -> None:
     printed = command(live, "explain", refused.subject)
     assert (printed.returncode, printed.stderr) == (0, "")
     assert printed.stdout.strip() == text_of(explain(live.installation, refused.subject)).strip()
+
+
+def test_a_candidate_that_passes_takes_the_place_of_what_runs(live: SmallRoad) -> None:
+    body = request_body(live.home, live_release(live.installation, ENDPOINT).bundle)
+    before = what_runs(live, body)
+    asked = taken_in(live)
+    other = SmallRoad(live.home.root, definitions(seed=2))
+    assert other.train().success
+    bundle, rehearsed = launched(other, STAGING)
+    assert rehearsed.success
+    found = newest_rehearsal(live.installation.ledger, bundle, STAGED)
+    assert found is not None
+    assert found[1].source == f"{asked} of the prediction log and {200 - asked} of the evaluation set"
+    asked_about, result = launched(other, PROD)
+    assert asked_about == bundle
+    assert result.success
+
+    after = what_runs(live, body)
+    first, second = (release.state for release in after["releases"])
+    assert (first, second) == ("superseded", "live")
+    champion = after["champion"]
+    assert champion.bundle == bundle != before["champion"].bundle
+    assert champion.sequence == before["champion"].sequence + 1
+    assert after["served"] == (champion.release, bundle, champion.sequence, champion.release, None)
+    assert after["answer"] != before["answer"]
+    assert after["alias"] != before["alias"]
+    assert "no evaluated candidate waits" in str(sensed(other, PROD)), "nobody asks again"
+
+
+def taken_in(road: SmallRoad) -> int:
+    """How many requests the prediction log has once the endpoint has closed its segment."""
+    eventually(lambda: any((road.home.endpoint(ENDPOINT) / "spool").glob("*.log")))
+    assert road.materialize(*MODEL.split("/"), "prediction_log", partition_key="2013-03-01")
+    height: int = road.installation.lake.scan(f"{MODEL}/prediction_log").collect().height
+    assert 0 < height < 200
+    return height

@@ -17,8 +17,9 @@ import httpx
 import psutil
 import pytest
 
-from platform_assets.cli.processes import MARK
+from formats.home import Home
 from platform_assets.cli.workspace import write
+from tests.support.processes import marked
 
 ROOT = Path(__file__).parents[2]
 ROADBED = [sys.executable, "-P", "-m", "platform_assets.cli.main"]
@@ -114,14 +115,7 @@ def eventually(look: Callable[[], bool], patience: float = 120) -> None:
 
 def ours(root: Path) -> list[int]:
     """Processes that carry the mark of the checkout's home."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(MARK, "").endswith(f"@{root / '.roadbed'}"):
-                found.append(process.pid)
-        except psutil.Error:
-            continue
-    return found
+    return [process.pid for process in marked(Home(root / ".roadbed"))]
 
 
 def add_team(root: Path, team: str, code: str) -> None:

@@ -104,18 +104,19 @@ class Run(NamedTuple):
 
 
 class Installed:
-    """A running installation of this checkout with its own home and port."""
+    """A running installation of a checkout (this one, if no other is named) with its own home and port."""
 
-    def __init__(self, home: Home, port: int) -> None:
+    def __init__(self, home: Home, port: int, root: Path = ROOT, environment: Mapping[str, str] | None = None) -> None:
         self.home = home
+        self._root = root
         self.url = f"http://127.0.0.1:{port}"
-        self._environment = os.environ | {VARIABLE: str(home.root), "ROADBED_PORT": str(port)}
+        self._environment = os.environ | {VARIABLE: str(home.root), "ROADBED_PORT": str(port)} | dict(environment or {})
 
     def roadbed(self, *arguments: str) -> str:
         """Run one command of `roadbed`; what it printed."""
         done = subprocess.run(
             [*_ROADBED, *arguments],
-            cwd=ROOT,
+            cwd=self._root,
             env=self._environment,
             capture_output=True,
             text=True,
@@ -217,12 +218,14 @@ class Installed:
 
 
 @contextlib.contextmanager
-def installed(root: Path, now: datetime) -> Iterator[Installed]:
+def installed(
+    root: Path, now: datetime, checkout: Path = ROOT, environment: Mapping[str, str] | None = None
+) -> Iterator[Installed]:
     """An installation in `root` whose replay stands at `now`: services only, stopped for certain at the end."""
     home = Home(root)
     home.root.mkdir(parents=True, exist_ok=True)
     advance_clock(home.clock, now)
-    running = Installed(home, free_port())
+    running = Installed(home, free_port(), checkout, environment)
     try:
         running.roadbed("up", "--services-only")
         yield running
@@ -242,10 +245,10 @@ def browser() -> Iterator[Browser]:
             started.close()
 
 
-def until(look: Callable[[], bool]) -> None:
+def until(look: Callable[[], bool], patience: float = PATIENCE) -> None:
     """Wait until `look` is true."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while not look():
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited {PATIENCE:g} s in vain")
+            raise AssertionError(f"waited {patience:g} s in vain")
         time.sleep(_STEP)

@@ -16,6 +16,7 @@ import psutil
 
 from formats.home import Home
 from formats.prediction_log import PredictionRecord, read_segment
+from platform_assets.cli.processes import MARK
 from tests.support.bundles import ENDPOINT
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +48,16 @@ def alive(pid: int) -> bool:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+def marked(home: Home) -> list[psutil.Process]:
+    """Living processes that `up` of this home started, or whose ancestor it did."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get(MARK, "").endswith(f"@{home.root}") and alive(process.pid):
+                found.append(process)
+    return found
 
 
 def spooled(home: Home, endpoint: str = ENDPOINT) -> dict[str, PredictionRecord]:

@@ -34,7 +34,8 @@ from platform_assets.promotion.messages import Live, Moved, Rolling
 from platform_assets.promotion.policy import load_policy
 from platform_assets.promotion.spec import AnyGate, CardComplete, DependenciesScanned, GateResult, Rehearsed
 from resources.bundle_store import FileBundleStore
-from resources.lake import DeltaLake, Part
+from resources.lake import Part
+from resources.lake_places import open_lake
 from resources.ledger import Entry
 from resources.sqlite_ledger import SqliteLedger
 from resources.table_ref import TableRef
@@ -233,7 +234,7 @@ class Handles:
 
     def __init__(self, root: Path) -> None:
         self.home = Home(root)
-        self.lake = DeltaLake(self.home.lake)
+        self.lake = open_lake(self.home)
         self.bundles = FileBundleStore(self.home.bundles)
         self.ledger = SqliteLedger(self.home.ledger)
 

@@ -17,6 +17,7 @@ from platform_assets.code_location import team_definitions
 from platform_assets.promotion.spec import AnyGate, MetricFloor
 from platform_assets.training.spec import TorchTrainer
 from resources.installation import Installation, installation_at
+from tests.support.dagster_settings import instance_settings
 
 CUTOFF = "2013-01-01"
 FIRST, LAST = "2013-01-01", "2013-02-28"
@@ -46,7 +47,7 @@ class SmallRoad:
         self.home = Home(root)
         self.defs = defs
         self.home.dagster.mkdir(parents=True, exist_ok=True)
-        (self.home.dagster / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+        (self.home.dagster / "dagster.yaml").write_text(instance_settings(self.home))
         self.instance = dg.DagsterInstance.from_config(str(self.home.dagster))
 
     @property

@@ -13,6 +13,7 @@ What is left out, and why:
 
 import base64
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ RUN_IDS = frozenset({"dagster_run", "mlflow_run", "invocationId", "byproducts"})
 MEASURED = frozenset({"latency_p99_ms", "memory_bytes", "p50_ms", "p99_ms", "empty_ms"})
 # Gates whose value is one of those.
 _BY_MEASURE = frozenset({"latency_budget", "memory_budget", "rehearsed"})
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _CHAIN = frozenset({"recorded_at", "previous", "hash", "signature", "keyid"})
 _DIFFERENT_INPUTS = {"evaluation": "results", "rehearsal": "actor"}
 
@@ -131,6 +133,25 @@ def plain(value: Any) -> Any:
     return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
+def by_name(state: Any, home: Home) -> Any:
+    """`state` with each ledger entry's id written as its kind, number and subject: ids follow from what was measured."""
+    entries = installation_at(home).ledger.entries()
+    counted: dict[tuple[str, str], int] = {}
+    names = {}
+    for entry in entries:
+        number = counted[entry.kind, entry.subject] = counted.get((entry.kind, entry.subject), 0) + 1
+        names[entry.id] = f"{entry.kind} {number} of {entry.subject}"
+    return _renamed(state, names)
+
+
+def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(value, Mapping):
+        return {_renamed(name, names): _renamed(inner, names) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_renamed(inner, names) for inner in value]
+    return _DIGEST.sub(lambda found: names.get(found[0], found[0]), value) if isinstance(value, str) else value
+
+
 def pointers_of(installation: Installation) -> dict[str, Any]:
     """What the ledger says of every endpoint's releases, and what is barred."""
     state = pointers(installation)
@@ -143,7 +164,8 @@ def pointers_of(installation: Installation) -> dict[str, Any]:
 def documents_of(home: Home) -> dict[str, Any]:
     """Every signed release document, opened with the authority's key: the kept ones, and those that the endpoints follow."""
     paths = sorted([*home.root.glob("releases/**/[!.]*.json"), *home.root.glob("endpoints/**/release.json")])
-    return {_below(home, path): open_envelope(path.read_bytes(), PAYLOAD_TYPE, trusted_keys(home)) for path in paths}
+    trusted = trusted_keys(home)
+    return {_below(home, path): json.loads(open_envelope(path.read_bytes(), PAYLOAD_TYPE, trusted)) for path in paths}
 
 
 def registry_of(home: Home) -> dict[str, Any]:

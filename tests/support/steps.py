@@ -78,6 +78,7 @@ FACTS: dict[str, Callable[[Clone], str]] = {
     "statement": lambda _: "'SELECT view, version FROM roadbed.tables'",
     "this process": lambda _: str(os.getpid()),
     "benchmark": lambda _: "road",
+    "no key": lambda _: "0" * 64,
     "login": lambda _: getpass.getuser(),
     "role": lambda _: "platform",
     "address": lambda _: "somebody@example.org",
