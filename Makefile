@@ -30,10 +30,11 @@ status: environment ## what runs, what is served, what failed
 	@$(ROADBED) status
 
 test: environment ## unit, contract, graph and property tests; ten minutes on two cores
-	$(PYTEST) -n 2 --dist loadfile --junitxml=.test-results/quick.xml -m "$(QUICK)" tests
+	$(PYTEST) -n 2 --show-capture=stdout --max-worker-restart 0 --dist loadfile --junitxml=.test-results/quick.xml -m "$(QUICK)" tests
 
+# Three workers on two cores: an installation that a test waits for costs processor time as long as it is up.
 test-full: environment ## services, browser, kills, attacks, and what is slow
-	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder --junitxml=.test-results/full.xml -m "not ($(QUICK))" tests
+	$(PYTEST) -n 3 --show-capture=stdout --max-worker-restart 0 --dist loadfile --no-loadscope-reorder --junitxml=.test-results/full.xml -m "not ($(QUICK))" tests
 
 status-table: ## write the README's status table from the results of both
 	.venv/bin/python -m tests.status_table
@@ -51,7 +52,7 @@ lock: environment ## compile requirements.lock again
 
 bench: environment ## run one benchmark: make bench NAME=road
 	@test -n "$(NAME)" || { echo "error: say which, for example make bench NAME=road; there are:"; \
-	  ls benchmarks/[a-z]*.py | grep -v 'report\|page\|subjects\|journey' | xargs -n1 basename | sed 's/\.py$$/  /' ; exit 2; }
+	  ls benchmarks/[a-z]*.py | grep -v 'report\|page\|subjects\|journey\|_processes\|_sample\|_differences' | xargs -n1 basename | sed 's/\.py$$/  /' ; exit 2; }
 	PYTHONPATH=.:$(TEAMS) .venv/bin/python -W ignore -m benchmarks.$(NAME)
 
 clean: ## remove caches; neither the environment nor the state

@@ -7,12 +7,14 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from formats.task import Binary, Multiclass, Regression
     from platform_assets.calendar import Calendar
     from platform_assets.code_location import team_definitions
     from platform_assets.contracts.example import example
     from platform_assets.contracts.outcomes import DefaultValue, LastGood
     from platform_assets.contracts.rules import RowRule
     from platform_assets.contracts.spec import Contract
+    from platform_assets.contracts.tensor import Tensor
     from platform_assets.datasets.cleaning import Clean, Deduplicate
     from platform_assets.datasets.sampling import Augment, ClassWeights, Oversample, Undersample
     from platform_assets.datasets.spec import LeakageBounds, Spine, TrainingSet
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
         Calibration,
         Card,
         CardComplete,
+        CodeKept,
         DependenciesScanned,
         Deterministic,
         DriftAgainstServed,
@@ -58,17 +61,24 @@ if TYPE_CHECKING:
         WorstSlice,
     )
     from platform_assets.team import Model, Team
+    from platform_assets.training.function_trainer import FunctionTrainer
+    from platform_assets.training.lightgbm_trainer import LightGBMTrainer
     from platform_assets.training.networks import linear_network
-    from platform_assets.training.spec import TorchTrainer, TrainingData
+    from platform_assets.training.sklearn_trainer import SklearnTrainer
+    from platform_assets.training.spec import TorchTrainer, TrainedModel, TrainingData
+    from platform_assets.training.trainer import Trainer
     from platform_assets.training.transforms import Impute, OneHot, Scale, SelectBest
+    from platform_assets.training.xgboost_trainer import XGBoostTrainer
 
 _HOMES = {
+    "formats.task": ("Binary", "Multiclass", "Regression"),
     "platform_assets.calendar": ("Calendar",),
     "platform_assets.code_location": ("team_definitions",),
     "platform_assets.contracts.example": ("example",),
     "platform_assets.contracts.outcomes": ("DefaultValue", "LastGood"),
     "platform_assets.contracts.rules": ("RowRule",),
     "platform_assets.contracts.spec": ("Contract",),
+    "platform_assets.contracts.tensor": ("Tensor",),
     "platform_assets.datasets.cleaning": ("Clean", "Deduplicate"),
     "platform_assets.datasets.sampling": ("Augment", "ClassWeights", "Oversample", "Undersample"),
     "platform_assets.datasets.spec": ("LeakageBounds", "Spine", "TrainingSet"),
@@ -94,6 +104,7 @@ _HOMES = {
         "Calibration",
         "Card",
         "CardComplete",
+        "CodeKept",
         "DependenciesScanned",
         "Deterministic",
         "DriftAgainstServed",
@@ -114,9 +125,14 @@ _HOMES = {
         "WorstSlice",
     ),
     "platform_assets.team": ("Model", "Team"),
+    "platform_assets.training.function_trainer": ("FunctionTrainer",),
+    "platform_assets.training.lightgbm_trainer": ("LightGBMTrainer",),
     "platform_assets.training.networks": ("linear_network",),
-    "platform_assets.training.spec": ("TorchTrainer", "TrainingData"),
+    "platform_assets.training.sklearn_trainer": ("SklearnTrainer",),
+    "platform_assets.training.spec": ("TorchTrainer", "TrainedModel", "TrainingData"),
+    "platform_assets.training.trainer": ("Trainer",),
     "platform_assets.training.transforms": ("Impute", "OneHot", "Scale", "SelectBest"),
+    "platform_assets.training.xgboost_trainer": ("XGBoostTrainer",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -124,12 +140,14 @@ __all__ = [
     "Augment",
     "BetterThanBaseline",
     "BetterThanChampion",
+    "Binary",
     "Calendar",
     "Calibration",
     "Card",
     "CardComplete",
     "ClassWeights",
     "Clean",
+    "CodeKept",
     "Contract",
     "Count",
     "Deduplicate",
@@ -142,6 +160,7 @@ __all__ = [
     "FeatureView",
     "FileSource",
     "FrameworkParity",
+    "FunctionTrainer",
     "GroupedSplit",
     "Impute",
     "KFold",
@@ -150,6 +169,7 @@ __all__ = [
     "LastGood",
     "LatencyBudget",
     "LeakageBounds",
+    "LightGBMTrainer",
     "Max",
     "Mean",
     "MemoryBudget",
@@ -157,6 +177,7 @@ __all__ = [
     "MetricFloor",
     "Min",
     "Model",
+    "Multiclass",
     "NoLeakage",
     "OneHot",
     "Oversample",
@@ -165,6 +186,7 @@ __all__ = [
     "RandomSplit",
     "Rate",
     "RawTable",
+    "Regression",
     "RetrainingRule",
     "Robust",
     "RowRule",
@@ -174,6 +196,7 @@ __all__ = [
     "SignatureEqualsContract",
     "SignatureVerified",
     "SizeBudget",
+    "SklearnTrainer",
     "SliceGap",
     "Source",
     "Spine",
@@ -183,15 +206,19 @@ __all__ = [
     "Tables",
     "Team",
     "TeamMeasured",
+    "Tensor",
     "Ticks",
     "TimeSplit",
     "TorchTrainer",
+    "TrainedModel",
+    "Trainer",
     "TrainingData",
     "TrainingSet",
     "Undersample",
     "WalkForward",
     "WindowedView",
     "WorstSlice",
+    "XGBoostTrainer",
     "example",
     "linear_network",
     "team_definitions",

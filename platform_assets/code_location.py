@@ -10,6 +10,7 @@ from platform_assets.datasets.assets import evaluation_set_asset, training_set_a
 from platform_assets.endpoints.assets import endpoint_asset
 from platform_assets.endpoints.rehearsal_asset import rehearsal_asset
 from platform_assets.endpoints.rollback_job import rollback_job
+from platform_assets.features.arrivals import Arrivals
 from platform_assets.features.assets import Assets, feature_view_assets, raw_table_assets
 from platform_assets.features.online_assets import online_store_asset, parity_check
 from platform_assets.features.sensors import arrivals
@@ -71,7 +72,8 @@ def _data_assets(team: Team) -> Assets:
 
 def _model_definitions(team: Team, model: Model) -> dg.Definitions:
     owner = team.owner
-    pairs = [step(owner, model) for step in (retraining, daily_predictions, prediction_log_ingestion, auditing)]
+    pairs = [retraining(Arrivals(owner, team.raw_tables, team.views), model)]
+    pairs += [step(owner, model) for step in (daily_predictions, prediction_log_ingestion, auditing)]
     pairs += [promotion(owner, model, environment) for environment in model.environments]
     watches = [endpoint_watch(owner, model, environment) for environment in model.environments]
     return dg.Definitions(

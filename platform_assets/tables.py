@@ -24,6 +24,7 @@ from resources.lake import WHOLE, Part
 from resources.table_ref import TableRef
 
 DIGEST = "digest"
+ERASED = "rows of erased keys"
 
 _SUFFIX = "_quarantine"
 _PART = "__part"
@@ -86,19 +87,27 @@ def store_table(
     _set_aside(context, verdict, part, contract, installation)
     _note_newest(context, parts, contract, installation, sources)
     ended = contract.until if is_over(contract, calendar, installation.clock.now()) else None
-    return described(context, parts, metadata, [contract_result(context.asset_key, verdict, ended)])
+    results = [contract_result(context.asset_key, verdict, ended, contract.personal)]
+    return described(context, installation, parts, metadata, results, personal=contract.personal)
 
 
 def described(
     context: dg.AssetExecutionContext,
-    parts: Mapping[str, Part],
+    installation: Installation,
+    found: Mapping[str, Part],
     metadata: Mapping[str, Any] | None = None,
     check_results: Sequence[dg.AssetCheckResult] = (),
+    *,
+    personal: Iterable[str] = (),
 ) -> Materialized:
-    """The result of an asset that stores `parts`: digests as data version, rows by partition, a preview."""
+    """The result of an asset that stores what the lake takes of the parts: digests as data version, rows by partition, a preview.
+
+    Values of columns that are `personal` are not in the preview, which everybody sees and Dagster keeps.
+    """
+    parts = {key: _admitted(context, installation, key, part) for key, part in found.items()}
     digests = {key: part.digest for key, part in parts.items()}
     for key, part in parts.items():
-        preview = dg.MetadataValue.md(markdown_table(part.frame.head(_PREVIEW)))
+        preview = dg.MetadataValue.md(markdown_table(part.frame.head(_PREVIEW), personal))
         rows = "dagster/row_count" if key == WHOLE else "dagster/partition_row_count"
         facts = {DIGEST: part.digest, rows: part.frame.height, "preview": preview}
         context.add_asset_metadata(facts, partition_key=None if key == WHOLE else key)
@@ -108,6 +117,16 @@ def described(
         metadata=dict(metadata or {}),
         check_results=check_results,
     )
+
+
+def _admitted(context: dg.AssetExecutionContext, installation: Installation, key: str, part: Part) -> Part:
+    """`part` as the lake will store it: rows of keys that were erased do not come back with a new delivery."""
+    frame, kept_out = installation.lake.admitted(table_name(context.asset_key), part.frame)
+    if not kept_out:
+        return part
+    context.log.info("%d rows are of keys that were erased: they are left out, or masked", kept_out)
+    context.add_asset_metadata({ERASED: kept_out}, partition_key=None if key == WHOLE else key)
+    return Part.of(frame, part.key or ())
 
 
 def _part_of(context: dg.AssetExecutionContext, calendar: Calendar, contract: Contract) -> pl.Expr:
@@ -160,7 +179,8 @@ def _set_aside(
     columns = {name: [dg.TableColumnDep(context.asset_key, name)] for name in contract.stored}
     lineage = dg.TableColumnLineage(columns)
     for key, bad in changed.items():
-        sample = dg.MetadataValue.md(markdown_table(bad.frame.head(_PREVIEW).select(RULE, pl.exclude(RULE))))
+        shown = bad.frame.head(_PREVIEW).select(RULE, pl.exclude(RULE))
+        sample = dg.MetadataValue.md(markdown_table(shown, contract.personal))
         metadata: dict[str, Any] = {
             "dagster/row_count" if key == WHOLE else "dagster/partition_row_count": bad.frame.height,
             "dagster/column_lineage": lineage,

@@ -5,14 +5,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from formats.errors import DeclarationError
+from formats.task import kind_of
 from platform_assets.calendar import Calendar
 from platform_assets.contracts.windows import require_windows
 from platform_assets.datasets.spec import TrainingSet
 from platform_assets.features.spec import FeatureView, RawTable
 from platform_assets.monitoring.retraining import RetrainingRule
 from platform_assets.ownership import Owner
-from platform_assets.promotion.spec import AnyGate, Card
-from platform_assets.training.spec import TorchTrainer
+from platform_assets.promotion.spec import FIGURES, AnyGate, Card
+from platform_assets.training.plain import plain
+from platform_assets.training.trainer import Trainer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,14 +29,14 @@ class Model:
     `baseline_by` are the columns of the group rate that the model is shown beside; `slices` those by which its figures are
     broken down. `gates` come on top of the policy of `environment`, where the endpoint that people use is deployed; a candidate
     runs in `staging` before, unless that is None. `card` is what only the team can say on the model card. `measurements` are the
-    team's own figures by name, computed when a candidate is evaluated from the hold-out rows and the model's probability of each;
+    team's own figures by name, computed when a candidate is evaluated from the hold-out rows and the model's answer to each;
     gates compare them (`TeamMeasured`).
     """
 
     name: str
     description: str
     training_set: TrainingSet
-    trainer: TorchTrainer
+    trainer: Trainer
     gates: tuple[AnyGate, ...] = ()
     baseline_by: tuple[str, ...] = ()
     slices: tuple[str, ...] = ()
@@ -43,6 +45,19 @@ class Model:
     environment: str = "prod"
     staging: str | None = "staging"
     retraining: RetrainingRule = field(default_factory=RetrainingRule)
+
+    def __post_init__(self) -> None:
+        # Settings that cannot be told apart would be a cache hit for each other.
+        plain(self.trainer)
+        task = self.training_set.label.task
+        strange = [gate.name for gate in self.gates if not gate.applies_to(task)]
+        if strange:
+            known = ", ".join(FIGURES[kind_of(task)])
+            raise DeclarationError(
+                "declaration-invalid",
+                f"model {self.name} answers a {kind_of(task)} question, which the gates {strange} cannot judge",
+                f"judge it by {known}, or declare the task that the label really has",
+            )
 
     def path(self, team: str) -> str:
         """`<team>/<model>`."""

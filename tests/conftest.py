@@ -67,6 +67,19 @@ def is_allowed(node_id: str, allowed: list[str]) -> bool:
     return any(node_id == entry or node_id.startswith((f"{entry}::", f"{entry}[")) for entry in allowed)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files first that may take longest, so that at the end no worker waits for one that began late."""
+    longest: dict[Path, float] = {}
+    for item in items:
+        longest[item.path] = max(longest.get(item.path, 0.0), _timeout(item))
+    items.sort(key=lambda item: -longest[item.path])
+
+
+def _timeout(item: pytest.Item) -> float:
+    mark = item.get_closest_marker("timeout")
+    return float(mark.args[0]) if mark else 0.0
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turn a skip that is not on the list into a failure. Expected failures are no skips."""

@@ -32,11 +32,51 @@ FEATURES = (
     Feature(
         "Splits, samples, fitted transformations", ("tests.property.test_splits", "tests.unit.training.test_transforms")
     ),
+    Feature(
+        "Several classes, numbers",
+        (
+            "tests.graph.test_tasks",
+            "tests.unit.training.test_tasks",
+            "tests.unit.training.test_trainers_by_task",
+            "tests.unit.training.test_measures",
+            "tests.unit.promotion.test_gates_tasks",
+            "tests.unit.serving.test_tasks",
+        ),
+    ),
+    Feature(
+        "Tensors: requests that are images",
+        (
+            "tests.unit.contracts.test_tensors",
+            "tests.unit.serving.test_tensors",
+            "tests.unit.training.test_tensors",
+            "tests.unit.promotion.test_gates_tensors",
+        ),
+    ),
+    Feature(
+        "Trainers: torch, LightGBM, XGBoost, scikit-learn, functions; settings for one run",
+        (
+            "tests.unit.training.test_trainers",
+            "tests.unit.training.test_parity",
+            "tests.graph.test_trainers",
+            f"{_RUN}.test_boosted_model",
+        ),
+    ),
     Feature("A team in YAML; `roadbed new team`", ("tests.unit.components", f"{_RUN}.test_new_team")),
+    Feature(
+        "A version built again from its record; uncommitted code is kept",
+        ("tests.unit.reproduction", "tests.unit.training.test_uncommitted"),
+    ),
     Feature("The flights: sources, views, network", ("tests.unit.aviation",)),
+    Feature(
+        "The handwritten digits: sources, network, the whole road", ("tests.unit.vision", "tests.graph.test_vision")
+    ),
     Feature("Lake, bundle store, online store (Delta, files, LMDB)", ("tests.contract",)),
     Feature("Asset graph, gates and every way round them", ("tests.graph",)),
     Feature("Ledger, promotion authority, attacks", (f"{_RUN}.test_authority.", "tests.unit.promotion")),
+    Feature(
+        "People by key or by an issuer's token",
+        ("tests.unit.promotion.test_tokens", "tests.unit.promotion.test_spoken"),
+    ),
     Feature(
         "Ledger in Postgres, authority as a service", (f"{_RUN}.test_postgres_ledger", f"{_RUN}.test_authority_service")
     ),
@@ -44,20 +84,27 @@ FEATURES = (
         "Attestations, export and import",
         ("tests.unit.promotion.test_signed", "tests.unit.promotion.test_carry", "tests.unit.serving.test_attested"),
     ),
-    Feature("Retention by reachability", ("tests.unit.retention",)),
+    Feature("Retention by reachability", ("tests.unit.retention", f"{_RUN}.test_retention_race")),
+    Feature("A person's rows erased, with their past", ("tests.unit.erasure",)),
+    Feature("Services' logs are bounded", ("tests.unit.test_log_rotation",)),
     Feature("Online store in Redis", (f"{_RUN}.test_redis", "tests.unit.test_online_settings")),
     Feature("Endpoint: server, hot swap, supervisor", (f"{_RUN}.test_endpoint_server", f"{_RUN}.test_supervisor")),
     Feature("kill -9 at every failpoint", ("tests.integration.test_kills",)),
     Feature("MLflow runs always end; orphans are reaped", (f"{_RUN}.test_experiment_tracking", f"{_RUN}.test_reaper")),
     Feature("Bad data and bad days", ("tests.graph.test_bad_data", f"{_RUN}.test_bad_days")),
-    Feature("`roadbed up` and `down`", ("tests.integration.test_up_down",)),
+    Feature("`roadbed up` and `down`, interrupted anywhere", (f"{_RUN}.test_up_down", f"{_RUN}.test_up_interrupted")),
     Feature("The Dagster UI in a browser", ("tests.e2e",)),
     Feature(
         "Every command in the documentation",
         ("tests.unit.docs.test_documented_commands", f"{_RUN}.test_documented_commands"),
     ),
     Feature("Raw tables from Postgres and S3-compatible storage", (f"{_RUN}.test_outside_sources",)),
-    Feature("Kubernetes; lake and bundles in S3", ()),
+    Feature(
+        "Lake in S3-compatible storage",
+        (f"{_RUN}.test_lake_in_bucket", "tests.contract.test_lake_commits", "tests.unit.test_storage_settings"),
+    ),
+    Feature("Kubernetes", ()),
+    Feature("Bundles in S3-compatible storage", ()),
 )
 
 

@@ -39,7 +39,7 @@ def endpoint_asset(owner: Owner, model: Model, environment: str) -> dg.AssetsDef
 
     return dg.asset(
         key=key,
-        deps=[dg.AssetKey([*key.path[:-1], "release"]), dg.AssetKey([owner.team, "online_store"])],
+        deps=[dg.AssetKey([*key.path[:-1], "release"]), *_looked_up(owner, model)],
         description=f"Where {model.path(owner.team)} answers in {environment}; desired state is materialized, observed state "
         "is checked.",
         group_name=model.name,
@@ -47,6 +47,11 @@ def endpoint_asset(owner: Owner, model: Model, environment: str) -> dg.AssetsDef
         kinds={"onnxruntime"},
         freshness_policy=FRESHNESS,
     )(deploy)
+
+
+def _looked_up(owner: Owner, model: Model) -> list[dg.AssetKey]:
+    """A model whose requests bring everything needs no online store, and its team may have none."""
+    return [dg.AssetKey([owner.team, "online_store"])] if model.training_set.views else []
 
 
 def mirror_alias(tracking: ExperimentTracking, model: str, environment: str, bundle: str) -> None:

@@ -10,7 +10,7 @@ import polars as pl
 from formats.bundle import read_contract
 from formats.contract import ServingContract
 from formats.errors import ReleaseError
-from platform_assets.endpoints.replay import Replayed, replay
+from platform_assets.endpoints.replay import Replayed, replay_until_calm
 from platform_assets.materialized import Materialized
 from platform_assets.ownership import FRESHNESS, Owner
 from platform_assets.promotion.candidate import candidate_of, newest_candidate
@@ -36,7 +36,7 @@ def rehearsal_asset(owner: Owner, model: Model, environment: str) -> dg.AssetsDe
         release = live_release(installation, endpoint)
         source, requests = _requests(installation, path, release)
         context.log.info("%d requests from %s, %g a second", len(requests), source, _RATE)
-        found = replay(installation.runtime.url(endpoint), release.bundle, requests, rate=_RATE)
+        found = replay_until_calm(installation.runtime.url(endpoint), release.bundle, requests, rate=_RATE)
         rehearsal = _rehearsal(release, source, len(requests), found)
         record_rehearsal(installation.ledger, rehearsal, actor=f"dagster:{context.run_id}", at=installation.clock.now())
         return dg.MaterializeResult(
@@ -76,19 +76,14 @@ def _rehearsal(release: Release, source: str, requests: int, found: Replayed) ->
 
 
 def _requests(installation: Installation, model: str, release: Release) -> tuple[str, list[bytes]]:
-    """Where requests come from, and their bodies: those that people sent last, or else the questions of the hold-out."""
-    if asked := _asked(installation.lake, f"{model}/prediction_log"):
-        return "the prediction log", asked
-    entry = newest_candidate(installation.ledger, release.bundle, model)
-    if entry is None:
-        raise ReleaseError(
-            "release-missing", f"no candidate of {release.bundle} is in the ledger", "run `roadbed ledger verify`"
-        )
-    held = candidate_of(entry).evaluation_set
-    rows = installation.lake.scan(held.table, [held.partition]).collect()
-    chosen = rows.gather_every(max(1, rows.height // _REQUESTS)).head(_REQUESTS)
+    """Where requests come from, and their bodies: those that people sent last, and questions of the hold-out for the rest."""
     contract = read_contract(installation.bundles.open(release.bundle))
-    return "the evaluation set", _bodies(chosen, contract)
+    # What is personal the log has not: its requests cannot be asked again.
+    asked = [] if contract.personal else _asked(installation.lake, f"{model}/prediction_log")
+    most = _REQUESTS - len(asked)
+    held = _bodies(_held_out(installation, model, release.bundle, most), contract) if most else []
+    sources = {"prediction log": len(asked), "evaluation set": len(held)}
+    return " and ".join(f"{count} of the {name}" for name, count in sources.items() if count), asked + held
 
 
 def _asked(lake: Lake, log: str) -> list[bytes]:
@@ -97,6 +92,18 @@ def _asked(lake: Lake, log: str) -> list[bytes]:
         return []
     newest = lake.scan(log).sort("asked_at", "prediction").tail(_REQUESTS).select("request").collect()
     return [str(body).encode() for body in newest["request"]]
+
+
+def _held_out(installation: Installation, model: str, bundle: str, most: int) -> pl.DataFrame:
+    """Rows of the hold-out, spread over all of it."""
+    entry = newest_candidate(installation.ledger, bundle, model)
+    if entry is None:
+        raise ReleaseError(
+            "release-missing", f"no candidate of {bundle} is in the ledger", "run `roadbed ledger verify`"
+        )
+    held = candidate_of(entry).evaluation_set
+    rows = installation.lake.scan(held.table, [held.partition]).collect()
+    return rows.gather_every(max(1, rows.height // most)).head(most)
 
 
 def _bodies(rows: pl.DataFrame, contract: ServingContract) -> list[bytes]:

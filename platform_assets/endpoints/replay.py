@@ -18,6 +18,10 @@ import msgspec
 _TIMEOUT_SECONDS = 5.0
 _CALLERS = 8
 _EMPTY_ANSWERS = 50
+_ROUNDS = 3
+# Whatever disturbs a machine for a moment makes more than a hundredth of the answers later than this.
+_CALM_MS = 250.0
+_LATE = "no answer within"
 
 
 class Replayed(NamedTuple):
@@ -34,15 +38,44 @@ class Replayed(NamedTuple):
 
 
 class _Answer(msgspec.Struct):
-    """The part of an answer that is looked at."""
+    """The part of an answer that is looked at; the task has one of the last three."""
 
-    probability: float
     bundle: str
+    probability: float | msgspec.UnsetType = msgspec.UNSET
+    probabilities: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
+    value: float | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with it: none of the three, or probabilities that are none."""
+        if isinstance(self.probabilities, dict):
+            chances = list(self.probabilities.values())
+        else:
+            chances = [] if isinstance(self.probability, msgspec.UnsetType) else [self.probability]
+        wrong = [chance for chance in chances if not 0 <= chance <= 1]
+        if wrong:
+            return f"the probability is {wrong[0]}"
+        return "" if chances or not isinstance(self.value, msgspec.UnsetType) else "it says nothing"
 
 
 class _Due(NamedTuple):
     body: bytes
     after: float
+
+
+def replay_until_calm(url: str, bundle: str, requests: Sequence[bytes], *, rate: float) -> Replayed:
+    """`replay` again while it is slow, three times at most; the best round. A wrong answer ends it, and is what counts.
+
+    A machine that stands still for a moment makes any server late once; what is slow by itself is slow each time.
+    """
+    rounds: list[Replayed] = []
+    while len(rounds) < _ROUNDS:
+        rounds.append(found := replay(url, bundle, requests, rate=rate))
+        if any(not error.startswith(_LATE) for error in found.errors):
+            return found
+        if not found.errors and found.quantile(0.99) <= _CALM_MS:
+            break
+    return min(rounds, key=lambda found: (len(found.errors), found.quantile(0.99)))
 
 
 def replay(url: str, bundle: str, requests: Sequence[bytes], *, rate: float) -> Replayed:
@@ -70,11 +103,13 @@ def _wrong(client: httpx.Client, bundle: str, body: bytes) -> str:
         if response.status_code != httpx.codes.OK:
             return f"status {response.status_code}: {response.text[:200]}"
         answer = msgspec.json.decode(response.content, type=_Answer)
+    except httpx.TimeoutException:
+        return f"{_LATE} {_TIMEOUT_SECONDS:g} seconds"
     except (httpx.HTTPError, msgspec.DecodeError) as error:
         return f"{type(error).__name__}: {error}"
     if answer.bundle != bundle:
         return f"{answer.bundle[:19]} answered instead of {bundle[:19]}"
-    return "" if 0 <= answer.probability <= 1 else f"the probability is {answer.probability}"
+    return answer.fault
 
 
 def _empty(client: httpx.Client) -> float:

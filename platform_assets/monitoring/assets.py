@@ -70,7 +70,8 @@ def prediction_log_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
             "segments set aside as damaged": len(set_aside(folder)),
             "dagster/column_lineage": _looked_up(owner, model),
         }
-        return described(context, parts, facts)
+        # What was asked is whatever the caller sent, by whatever key: it is not shown to everybody.
+        return described(context, installation, parts, facts, personal=("request",))
 
     return dg.asset(
         key=key,
@@ -107,7 +108,7 @@ def drift_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
         }
         parts = {day: Part.of(rows, DRIFT_KEY) for day, rows in days.items()}
         facts = {"bundle": bundle, "dagster/column_lineage": _measured(owner, model, predictions, log)}
-        return described(context, parts, facts, [_verdict(key, model, pl.concat(days.values()))])
+        return described(context, installation, parts, facts, [_verdict(key, model, pl.concat(days.values()))])
 
     return dg.asset(
         key=key,
@@ -186,18 +187,19 @@ def archive_segments(owner: Owner, model: Model, installation: Installation) -> 
     table = f"{owner.team}/{model.name}/prediction_log"
     dropped = 0
     for segment in closed_segments(installation.home.endpoint(model.endpoint(owner.team))):
-        if _ingested(owner, installation.lake, table, records_in([segment])):
+        if _ingested(owner, model, installation.lake, table, records_in([segment])):
             drop(segment)
             dropped += 1
     failpoint("prediction_log.after_ingest")
     return dropped
 
 
-def _ingested(owner: Owner, lake: Lake, table: str, records: list[PredictionRecord]) -> bool:
+def _ingested(owner: Owner, model: Model, lake: Lake, table: str, records: list[PredictionRecord]) -> bool:
     days = {owner.calendar.key_of(record.asked_at.astimezone(UTC)) for record in records}
     if not records:
         return True
     if not days <= set(lake.digests(table)):
         return False
     stored = lake.scan(table, sorted(days)).select("prediction").collect()["prediction"]
-    return {record.prediction for record in records} <= set(stored)
+    wanted = lake.admitted(table, log_frame(records, model.training_set.contract(owner.team, model.name))).frame
+    return set(wanted["prediction"]) <= set(stored)

@@ -2,7 +2,7 @@
 
 PSI, the population stability index, sums (actual - expected) * ln(actual / expected) over the bins of the profile; below 0.1 is
 usually called stable, above 0.25 shifted (Siddiqi, Credit Risk Scorecards, 2006). Missing values, infinite ones among them, are a
-bin of their own.
+bin of their own. Of a tensor all elements are counted together: the profile of images is that of their levels.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from formats.profile import NumericProfile, ReferenceProfile, TextProfile
+from platform_assets.tensors import elements
 
 BINS = 16
 COMMON = 0.01  # share of the training rows from which a text value has a bin of its own
@@ -33,6 +34,7 @@ def psi(reference: ReferenceProfile, frame: pl.DataFrame) -> dict[str, float]:
 def _column_profile(values: pl.Series) -> NumericProfile | TextProfile:
     if isinstance(values.dtype, pl.String | pl.Categorical | pl.Enum):
         return TextProfile(_texts(values), values.null_count())
+    values = elements(values)
     numbers = _numbers(values)
     edges = np.unique(np.quantile(numbers, np.linspace(0, 1, BINS + 1)[1:-1])) if numbers.size else np.zeros(0)
     counts_in = _counts(edges, numbers)
@@ -59,6 +61,7 @@ def _histograms(
     """Expected and actual counts by bin, missing last."""
     if isinstance(profile, TextProfile):
         return _text_histograms(profile.counts, profile.missing, values)
+    values = elements(values)
     numbers = _numbers(values)
     counts = _counts(np.asarray(profile.edges), numbers)
     return np.array([*profile.counts, profile.missing], float), np.array([*counts, values.len() - numbers.size], float)

@@ -8,20 +8,22 @@ import msgspec
 import polars as pl
 
 from formats.errors import LedgerError
+from platform_assets.features.arrivals import Arrivals
 from platform_assets.monitoring.retraining import DriftDay, RetrainingDecision, Situation, decide
 from platform_assets.ownership import Owner
 from platform_assets.promotion.candidate import Candidate, candidate_of
 from platform_assets.promotion.live import find_live_release
 from platform_assets.runs import Job, materialized, request_once, running_sensor
 from platform_assets.team import Model
-from platform_assets.training.assets import fingerprint_of
+from platform_assets.training.declared import fingerprint_of
 from resources.installation import Installation
 
 _STOPS = ("training_set", "evaluation_set", "model", "evaluation")
 
 
-def retraining(owner: Owner, model: Model) -> tuple[Job, dg.SensorDefinition]:
-    """The job that trains and judges a cutoff, and the sensor that decides when."""
+def retraining(arrivals: Arrivals, model: Model) -> tuple[Job, dg.SensorDefinition]:
+    """The job that trains and judges a cutoff, and the sensor that decides when: once what has arrived is in."""
+    owner = arrivals.owner
     keys = [dg.AssetKey([owner.team, model.name, stop]) for stop in _STOPS]
     job = dg.define_asset_job(f"{model.name}_training", selection=keys, description="Training set, model, evaluation.")
 
@@ -32,6 +34,8 @@ def retraining(owner: Owner, model: Model) -> tuple[Job, dg.SensorDefinition]:
         description="Decides whether to train again; each decision stands in the ledger with its reasons.",
     )
     def sensor(context: dg.SensorEvaluationContext, installation: Installation) -> dg.RunRequest | dg.SkipReason:
+        if days := arrivals.awaited(context.instance, installation.clock.now()):
+            return dg.SkipReason(f"{days[0]} to {days[-1]} are being taken in; decided when they are")
         situation = look(context.instance, installation, owner, model)
         decision = decide(model.retraining, situation)
         record(installation, owner, model, situation, decision)
@@ -51,7 +55,7 @@ def look(instance: dg.DagsterInstance, installation: Installation, owner: Owner,
     champion = _newest(candidates, live.bundle) if live is not None else None
     return Situation(
         partition=newest_judged(instance, installation, owner, model),
-        code=fingerprint_of(model).code,
+        code=fingerprint_of(owner.team, model).code,
         now=installation.clock.now(),
         champion_partition=champion.partition if champion else None,
         champion_cutoff=champion.cutoff if champion else None,
@@ -62,15 +66,29 @@ def look(instance: dg.DagsterInstance, installation: Installation, owner: Owner,
 
 
 def newest_judged(instance: dg.DagsterInstance, installation: Installation, owner: Owner, model: Model) -> str | None:
-    """The newest month whose own days and the next month's have arrived and are in."""
+    """The newest month whose own days and the next month's have arrived and are in, and whose model that month can judge."""
     now, calendar = installation.clock.now(), owner.calendar
-    views = [dg.AssetKey([owner.team, view.name]) for view in model.training_set.views]
-    done = set.intersection(*(materialized(instance, key) for key in views))
+    awaited = [dg.AssetKey([owner.team, name]) for name in model.training_set.awaited]
+    done = set.intersection(*(materialized(instance, key) for key in awaited))
     months = [key for key in calendar.monthly.get_partition_keys(current_time=now) if calendar.month_end(key, 2) <= now]
     for month in reversed(months):
-        if set(calendar.days_before(calendar.month_end(month, 2))) <= done:
+        if set(calendar.days_before(calendar.month_end(month, 2))) <= done and _answered(
+            installation, owner, model, month
+        ):
             return month
     return None
+
+
+def _answered(installation: Installation, owner: Owner, model: Model, month: str) -> bool:
+    """Whether any answer became known in the month after `month`; of days that the lake does not have, nobody knows."""
+    table, calendar = model.training_set.label.table, owner.calendar
+    if not table.daily:
+        return True
+    name = f"{owner.team}/{table.name}"
+    days = calendar.days_between(calendar.month_end(month), calendar.month_end(month, 2))
+    if not installation.lake.digests(name).keys() >= {*days}:
+        return True
+    return bool(installation.lake.scan(name, days).select(pl.len()).collect().item())
 
 
 def record(

@@ -5,21 +5,26 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import polars as pl
 
 from formats.contract import ServingContract
-from formats.prediction_log import PredictionRecord, read_segment, readable
+from formats.prediction_log import PredictionRecord, Value, read_segment, readable
+from formats.task import Task, width_of
+from platform_assets.answers import answer_columns, answer_schema
+from platform_assets.tensors import logged_type
 
 KEY = ("prediction",)
 
-_FACTS: dict[str, pl.DataType] = {
+_NAMES: dict[str, pl.DataType] = {
     "prediction": pl.String(),
     "endpoint": pl.String(),
     "release": pl.String(),
     "bundle": pl.String(),
     "asked_at": pl.Datetime("us", "UTC"),
     "served_at": pl.Datetime("us", "UTC"),
-    "probability": pl.Float64(),
+}
+_MARKS: dict[str, pl.DataType] = {
     "stale": pl.String(),
     "missing": pl.String(),
     "degraded": pl.String(),
@@ -39,7 +44,7 @@ def all_segments(endpoint_folder: Path) -> list[Path]:
 
 def records_in(segments: Iterable[Path]) -> list[PredictionRecord]:
     """The whole records of `segments`. One that is gone was ingested since it was listed, so its records are in the lake."""
-    return [record for segment in segments for record in read_segment(_content(segment))]
+    return [record for segment in segments for record in read_segment(content(segment))]
 
 
 def set_aside(endpoint_folder: Path) -> list[Path]:
@@ -49,7 +54,7 @@ def set_aside(endpoint_folder: Path) -> list[Path]:
 
 def drop(segment: Path) -> None:
     """Take away a segment whose records are in the lake. One with bytes that nobody can read is set aside instead."""
-    data = _content(segment)
+    data = content(segment)
     with contextlib.suppress(FileNotFoundError):  # another run was quicker
         if readable(data) < len(data):
             segment.replace(segment.with_suffix(".damaged"))
@@ -57,7 +62,8 @@ def drop(segment: Path) -> None:
             segment.unlink()
 
 
-def _content(segment: Path) -> bytes:
+def content(segment: Path) -> bytes:
+    """The bytes of a segment, none if it is gone."""
     # A writer that closes its segment renames it, maybe after it was listed.
     for path in (segment, segment.with_suffix(".log")):
         with contextlib.suppress(FileNotFoundError):
@@ -68,7 +74,7 @@ def _content(segment: Path) -> bytes:
 def find_record(endpoint_folder: Path, prediction: str) -> PredictionRecord | None:
     """The record of `prediction`, if a segment has it."""
     for segment in all_segments(endpoint_folder):
-        data = _content(segment)
+        data = content(segment)
         # Bytes are looked through a hundred times faster than records are decoded.
         if prediction.encode() in data:
             found = next((record for record in read_segment(data) if record.prediction == prediction), None)
@@ -78,19 +84,28 @@ def find_record(endpoint_folder: Path, prediction: str) -> PredictionRecord | No
 
 
 def log_frame(records: Sequence[PredictionRecord], contract: ServingContract) -> pl.DataFrame:
-    """One row a record: the facts, and the features in the contract's columns."""
-    columns = _features(contract)
+    """One row a record: the facts, the answer, and the features in the contract's columns."""
+    columns, task = _features(contract), contract.task
     rows = [_row(record, columns) for record in records]
-    return pl.DataFrame(rows, schema=log_schema(contract), orient="row").unique(KEY, keep="first", maintain_order=True)
+    kept = [(number, record.answer) for number, record in enumerate(records) if _is_answer(record.answer, task)]
+    table = pl.DataFrame(rows, schema={**_NAMES, **_MARKS, **columns}, orient="row")[[number for number, _ in kept]]
+    answers = answer_columns(np.array([answer for _, answer in kept], np.float64), task)
+    return table.with_columns(answers).select(list(log_schema(contract))).unique(KEY, keep="first", maintain_order=True)
+
+
+def _is_answer(answer: float | tuple[float, ...], task: Task) -> bool:
+    """Whether it has the shape of this task's: a model whose task was declared anew has answered otherwise before."""
+    width = width_of(task)
+    return not isinstance(answer, tuple) if width is None else isinstance(answer, tuple) and len(answer) == width
 
 
 def log_schema(contract: ServingContract) -> dict[str, pl.DataType]:
     """The columns of the log of a model: the facts, then its features."""
-    return {**_FACTS, **_features(contract)}
+    return {**_NAMES, **answer_schema(contract.task), **_MARKS, **_features(contract)}
 
 
 def _features(contract: ServingContract) -> dict[str, pl.DataType]:
-    return {column.name: pl.String() if column.type == "text" else pl.Float64() for column in contract.columns}
+    return {column.name: logged_type(column) for column in contract.columns}
 
 
 def merged(held: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
@@ -106,7 +121,6 @@ def _row(record: PredictionRecord, columns: dict[str, pl.DataType]) -> tuple[obj
         record.bundle,
         record.asked_at,
         record.served_at,
-        record.probability,
         ",".join(record.stale),
         ",".join(record.missing),
         ",".join(record.degraded),
@@ -115,5 +129,5 @@ def _row(record: PredictionRecord, columns: dict[str, pl.DataType]) -> tuple[obj
     return (*facts, *(_number(record.features.get(name)) for name in columns))
 
 
-def _number(value: float | str | None) -> float | str | None:
-    return value if value is None or isinstance(value, str) else float(value)
+def _number(value: Value) -> Value:
+    return value if value is None or isinstance(value, str | list) else float(value)

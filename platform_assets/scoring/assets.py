@@ -4,8 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from formats.task import Regression, Task
+from platform_assets.answers import answer_columns, answer_schema
 from platform_assets.datasets.assets import dataset_schema, feature_lineage
 from platform_assets.datasets.build import features_as_known
 from platform_assets.datasets.spec import TrainingSet
@@ -35,7 +39,7 @@ def batch_predictions_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
         scorer = open_model(installation.bundles, release.bundle)
         questions = features_as_known(dataset.spine, dataset.views, tables, start, end)
         answers = questions.with_columns(
-            pl.Series("probability", scorer.predict(questions)),
+            *answer_columns(found := scorer.predict(questions), scorer.contract.task),
             bundle=pl.lit(release.bundle),
             release=pl.lit(release.release),
         )
@@ -45,10 +49,10 @@ def batch_predictions_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
         facts: dict[str, Any] = {
             "bundle": release.bundle,
             "release": release.release,
-            "mean probability": _mean(answers),
+            **_told(found, scorer.contract.task),
         }
         facts["dagster/column_lineage"] = _lineage(owner, dataset)
-        return described(context, parts, facts)
+        return described(context, installation, parts, facts, personal=dataset.personal)
 
     return dg.asset(
         key=key,
@@ -68,16 +72,20 @@ def batch_predictions_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
 
 
 def _lineage(owner: Owner, dataset: TrainingSet) -> dg.TableColumnLineage:
-    """The probability is made of all that the model takes; what is released is no table."""
+    """The answer is made of all that the model takes; what is released is no table."""
     deps = feature_lineage(owner, dataset)
     taken = [*dataset.spine.request, *(name for view in dataset.views for name in view.features)]
-    return dg.TableColumnLineage({**deps, "probability": list(dict.fromkeys(d for name in taken for d in deps[name]))})
+    made = list(dict.fromkeys(d for name in taken for d in deps[name]))
+    return dg.TableColumnLineage({**deps, **dict.fromkeys(answer_schema(dataset.label.task), made)})
 
 
 def _schema(dataset: TrainingSet) -> dg.TableSchema:
     asked = [column for column in dataset_schema(dataset).columns if column.name != dataset.label.column]
     given = [
-        dg.TableColumn("probability", "Float64", description="the released model's answer"),
+        *(
+            dg.TableColumn(name, str(dtype), description="the released model's answer")
+            for name, dtype in answer_schema(dataset.label.task).items()
+        ),
         dg.TableColumn("bundle", "String", description="digest of the model that answered"),
         dg.TableColumn("release", "String", description="the release under which it answered"),
     ]
@@ -103,5 +111,8 @@ def _sources(dataset: TrainingSet) -> frozenset[str]:
     return frozenset({*(table.name for table in dataset.spine.tables), *(view.name for view in dataset.views)})
 
 
-def _mean(answers: pl.DataFrame) -> float:
-    return float(answers.select(pl.col("probability").mean()).item() or 0.0)
+def _told(answers: NDArray[np.float64], task: Task) -> dict[str, float]:
+    """What was answered on average: the probability (of the likeliest class), or the value."""
+    found = answers.max(axis=1, initial=0.0) if answers.ndim > 1 else answers
+    name = "value" if isinstance(task, Regression) else "probability"
+    return {f"mean {name}": float(found.mean()) if len(found) else 0.0}

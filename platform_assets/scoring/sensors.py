@@ -31,8 +31,8 @@ def daily_predictions(owner: Owner, model: Model) -> tuple[Job, dg.SensorDefinit
     def sensor(context: dg.SensorEvaluationContext, installation: Installation) -> dg.RunRequest | dg.SkipReason:
         if find_live_release(installation, model.endpoint(owner.team)) is None:
             return dg.SkipReason(f"{model.endpoint(owner.team)} has no live release yet")
-        views = [materialized(context.instance, dg.AssetKey([owner.team, v.name])) for v in model.training_set.views]
-        ready = sorted(set.intersection(*views))
+        awaited = [dg.AssetKey([owner.team, name]) for name in model.training_set.awaited]
+        ready = sorted(set.intersection(*(materialized(context.instance, key) for key in awaited)))
         done = materialized(context.instance, keys[-1])
         since = min(done, default=ready[-_DAYS_BEFORE:][0]) if ready else ""
         days = first_gap([day for day in ready if day >= since], done, _MOST_DAYS)

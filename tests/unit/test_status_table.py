@@ -20,7 +20,7 @@ def test_table_replaces_what_stands_between_the_marks() -> None:
     assert "old" not in new
     assert new.startswith("before")
     assert new.endswith("after")
-    assert new.count("| not run here |") == len(FEATURES) - 1
+    assert new.count("| not run here |") == sum(bool(feature.tests) for feature in FEATURES)
 
 
 @pytest.mark.parametrize("name", sorted({name for feature in FEATURES for name in feature.tests}))

@@ -19,7 +19,7 @@ from platform_assets.promotion.case import open_model
 from platform_assets.promotion.evaluation import BOOSTING, MODEL, Judgement, judge
 from platform_assets.promotion.policy import load_policy
 from platform_assets.promotion.spec import Calibration
-from platform_assets.training.assets import learned_contract
+from platform_assets.training.build import learned_contract
 from platform_assets.training.folds import train_folds
 from resources.installation import installation_at
 

@@ -4,13 +4,16 @@ import dataclasses
 import importlib.util
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import dagster as dg
+import polars as pl
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from formats.errors import ERROR_CODES, RoadbedError
 from platform_assets.cli.main import COMMANDS
@@ -118,7 +121,7 @@ def test_the_contracts_of_their_page_are_sound(example: ModuleType) -> None:
     """The page's code, after the guide's, whose names it goes on with."""
     import platform_assets
 
-    shown = ("RowRule", "LastGood", "DefaultValue", "example")
+    shown = ("RowRule", "LastGood", "DefaultValue", "Tensor", "example")
     names = {**vars(example), **{name: getattr(platform_assets, name) for name in shown}, "dataclasses": dataclasses}
     names |= {"in_mph": None, "read_faster": example.read_arrivals}
     for language, body in _FENCE.findall((ROOT / "docs" / "contracts.md").read_text()):
@@ -128,6 +131,7 @@ def test_the_contracts_of_their_page_are_sound(example: ModuleType) -> None:
     readings = names["READINGS"]
     assert readings.degradable == ("wind", "gust")
     assert names["rows"].height == 200
+    assert platform_assets.Contract(names["Scans"], ("scan",)).statistics("image") == {"min_value": 0, "max_value": 16}
     team = dataclasses.replace(example.RAIL, raw_tables=(*example.RAIL.raw_tables, *names["tables"]))
     assert (
         dg.AssetKey(["rail", "readings_2"]) in example.team_definitions(team).resolve_asset_graph().get_all_asset_keys()
@@ -149,6 +153,35 @@ def test_the_training_sets_of_their_page_are_sound(example: ModuleType) -> None:
     assert [name for name in splits if f"`{name}(" not in page] == []
     models = tuple(dataclasses.replace(model, training_set=careful) for model in example.RAIL.models)
     team = dataclasses.replace(example.RAIL, models=models)
+    dg.Definitions.validate_loadable(example.team_definitions(team))
+
+
+def test_the_trainers_of_their_page_train(example: ModuleType) -> None:
+    import platform_assets
+
+    names = {
+        **vars(example),
+        "dataclasses": dataclasses,
+        "Any": Any,
+        "Mapping": Mapping,
+        "LATE_TRAIN": example.LATE_TRAIN,
+    }
+    names |= {name: getattr(platform_assets, name) for name in platform_assets.__all__}
+    names["LogisticRegression"] = LogisticRegression
+    for language, body in _FENCE.findall((ROOT / "docs" / "training.md").read_text()):
+        if language == "python":
+            exec(compile(body, "training.md", "exec"), names)  # noqa: S102 the page is the test's subject
+    frame = pl.DataFrame(
+        {"wind": [n % 7 for n in range(200)], "late": [n % 7 > 3 for n in range(200)], "line": ["A", "B"] * 100}
+    )
+    data = platform_assets.TrainingData.of(frame, "late", ("wind",), {"line": ("A", "B")})
+    quick = [dataclasses.replace(names["boosted"], rounds=5), dataclasses.replace(names["stepwise"], rounds=5)]
+    for trainer in (*quick, names["straight"], names["chosen"]):
+        assert trainer.measure(data, data)["validation_auc"] > 0.9
+    page = (ROOT / "docs" / "training.md").read_text()
+    kinds = [name for name in platform_assets.__all__ if name.endswith("Trainer") and name != "Trainer"]
+    assert [name for name in kinds if f"`{name}(" not in page] == []
+    team = dataclasses.replace(example.RAIL, models=(names["model"],))
     dg.Definitions.validate_loadable(example.team_definitions(team))
 
 

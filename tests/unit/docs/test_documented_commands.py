@@ -13,12 +13,16 @@ from tests.integration.test_new_team import GOLDEN_PATH
 from tests.support.documented import PAGES, ROOT, commands, is_in_order, lone_options, unknown_programs
 from tests.support.pages_as_run import PAGES_AS_RUN
 from tests.support.steps import Step
+from tests.unit.erasure.test_erasure import DOCUMENTED
+from tests.unit.reproduction.test_reproduce import GUIDE
 
 # Running these here would run this test again, or judge the work of whoever is typing at the moment; or they make a second
 # installation, with servers of its own.
 ELSEWHERE = {
     **dict.fromkeys(("make lint", "make test"), ".ci/run"),
     **dict.fromkeys(SERVICE_COMMANDS, "tests/integration/test_authority_service_commands.py"),
+    **dict.fromkeys(GUIDE, "tests/unit/reproduction/test_reproduce.py"),
+    **dict.fromkeys(DOCUMENTED.strip().splitlines(), "tests/unit/erasure/test_erasure.py"),
     **dict.fromkeys(GOLDEN_PATH, "tests/integration/test_new_team.py"),
 }
 
@@ -26,6 +30,7 @@ ELSEWHERE = {
 NAMED = (
     "roadbed advance",
     "roadbed approve",
+    "roadbed erase",
     "roadbed explain",
     "roadbed export",
     "roadbed history",
@@ -35,6 +40,7 @@ NAMED = (
     "roadbed new team",
     "roadbed reject",
     "roadbed replay",
+    "roadbed reproduce",
     "roadbed rollback",
     "roadbed sql",
     "roadbed waive",

@@ -27,7 +27,7 @@ from platform_assets.monitoring.spool import (
     records_in,
     set_aside,
 )
-from resources.lake import DeltaLake
+from resources.lake_places import open_lake
 from tests.support.processes import ROOT
 
 AT = datetime(2013, 2, 1, 12, tzinfo=UTC)
@@ -174,7 +174,7 @@ def ingest(home: Home, failpoint: str = "") -> int:
 
 
 def logged(home: Home) -> pl.DataFrame:
-    return DeltaLake(home.lake).scan(TABLE, [DAY]).collect().sort("prediction")
+    return open_lake(home).scan(TABLE, [DAY]).collect().sort("prediction")
 
 
 @pytest.mark.kill
@@ -190,6 +190,6 @@ def test_a_killed_ingestion_is_completed_by_a_rerun(home: Home, failpoint: str) 
     assert ingest(home) == 0
     assert logged(home)["prediction"].to_list() == ["p000", "p001", "p002", "p003"]
     assert closed_segments(spool) == []
-    held = DeltaLake(home.lake).digests(TABLE)
+    held = open_lake(home).digests(TABLE)
     assert ingest(home) == 0
-    assert DeltaLake(home.lake).digests(TABLE) == held
+    assert open_lake(home).digests(TABLE) == held
