@@ -12,6 +12,7 @@ from platform_assets.cli.locking import alone
 from platform_assets.cli.processes import Processes, Service
 from platform_assets.cli.readiness import await_central_services, await_code_servers
 from platform_assets.cli.services import (
+    DAEMON,
     RUNTIME,
     WEBSERVER,
     central_services,
@@ -53,14 +54,13 @@ def _go_on(site: Site, instance: "DagsterInstance", console: Console) -> None:
     from resources.experiment_tracking import ExperimentTracking
 
     tracking = ExperimentTracking(folder=str(site.home.root), ui=site.url)
-    for sentence in reap(instance, tracking, datetime.now(UTC), _server_starts(site)):
+    for sentence in reap(instance, tracking, datetime.now(UTC), _launching_since(site)):
         console.print(f"close    {sentence}", markup=False)
 
 
-def _server_starts(site: Site) -> dict[str, datetime]:
-    processes = Processes(site.home)
-    records = {at.name: processes.record(code_server_name(at)) for at in locations(site.root)}
-    return {name: datetime.fromtimestamp(record.started, UTC) for name, record in records.items() if record}
+def _launching_since(site: Site) -> datetime | None:
+    daemon = Processes(site.home).record(DAEMON)
+    return datetime.fromtimestamp(daemon.started, UTC) if daemon else None
 
 
 def start_services(site: Site, console: Console) -> list[str]:

@@ -1,14 +1,14 @@
 """A month of days, backfilled from the dialog in runs of a day, of a week and at once while processes die: equal digests."""
 
+import os
 import random
 import shutil
+import signal
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from textwrap import dedent
 
 import dagster as dg
-import psutil
 import pytest
 from aviation import contracts
 from playwright.sync_api import Page
@@ -16,9 +16,10 @@ from playwright.sync_api import Page
 from formats.table_digest import table_digest
 from platform_assets.cli.workspace import write
 from resources.installation import installation_at
+from resources.run_worker import is_alive, worker_of
 from tests.support.browser import PATIENCE, Installed, installed, until
 from tests.support.pages import backfill
-from tests.support.processes import ROOT, marked
+from tests.support.processes import ROOT
 
 pytestmark = [pytest.mark.browser, pytest.mark.kill, pytest.mark.service, pytest.mark.slow, pytest.mark.timeout(2400)]
 
@@ -80,7 +81,7 @@ def test_every_split_stores_the_same_whatever_is_killed(
         asset = dg.AssetKey(["sky", name])
         backfill(page, f"sky/{name}", MONTH)
         for _ in range(KILLS):
-            until(lambda key=asset: is_in(instance, key) or struck(site, draw))
+            until(lambda key=asset: is_in(instance, key) or struck(instance, draw))
             died += not is_in(instance, asset)
         until(lambda key=asset: is_in(instance, key) and site.idle(), PATIENCE * (1 + runs / 10))
         assert len(launched(instance, asset)) == runs
@@ -91,20 +92,14 @@ def test_every_split_stores_the_same_whatever_is_killed(
     assert stored == {name: site.digests(f"sky/{name}", MONTH) for name in RUNS}
 
 
-def struck(site: Installed, draw: random.Random) -> bool:
+def struck(instance: dg.DagsterInstance, draw: random.Random) -> bool:
     """Kill the process of a run with a chance of one in three; whether one was killed."""
-    working = [process for process in marked(site.home) if is_run(process)]
+    runs = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]))
+    working = [worker for run in runs if (worker := worker_of(instance, run.run_id)) and is_alive(worker)]
     if not working or draw.random() > 1 / 3:
         return False
-    draw.choice(working).kill()
+    os.kill(draw.choice(working).pid, signal.SIGKILL)
     return True
-
-
-def is_run(process: psutil.Process) -> bool:
-    """Whether a code server has started the process for a run."""
-    with suppress(psutil.Error):
-        return any("multiprocessing.spawn" in word for word in process.cmdline())
-    return False
 
 
 def launched(instance: dg.DagsterInstance, asset: dg.AssetKey) -> list[dg.DagsterRun]:

@@ -11,8 +11,8 @@ from aviation.team import DEPARTURE_DELAY, TEAM
 from mlflow.entities import Run as MlflowRun
 
 from formats.home import VARIABLE
-from platform_assets.monitoring.reaper import worker_of
 from resources.experiment_tracking import DAGSTER_RUN, MLFLOW_RUN, ExperimentTracking
+from resources.run_worker import worker_of
 from tests.support.browser import Installed, installed, until
 from tests.support.processes import alive
 from tests.support.small_road import CUTOFF, NOW, TRAINING, SmallRoad, definitions

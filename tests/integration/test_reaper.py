@@ -12,11 +12,12 @@ import pytest
 from dagster._core.events import EngineEventData
 
 from formats.home import Home
-from platform_assets.monitoring.reaper import OPEN, START_TIMEOUT, Worker, cause_of_death, is_alive, reap, worker_of
+from platform_assets.monitoring.reaper import OPEN, START_TIMEOUT, cause_of_death, reap
 from platform_assets.monitoring.watch_sensors import reaper_sensor
 from platform_assets.platform_location import defs as platform_defs
 from resources.clock import wall_now
 from resources.experiment_tracking import ExperimentTracking
+from resources.run_worker import Worker, is_alive, worker_of
 
 
 @dg.asset(pool="gpu")
@@ -89,13 +90,13 @@ def test_a_run_that_no_process_took(instance: dg.DagsterInstance) -> None:
     assert cause_of_death(None, START_TIMEOUT) is None
 
 
-def test_a_run_launched_into_a_server_that_is_gone(instance: dg.DagsterInstance) -> None:
-    run = instance.create_run_for_job(JOB, status=dg.DagsterRunStatus.STARTING, tags={"dagster/code_location": "rail"})
+def test_a_run_whose_daemon_is_gone(instance: dg.DagsterInstance) -> None:
+    run_id = left(instance, dg.DagsterRunStatus.STARTING)
     before, after = wall_now() - timedelta(seconds=30), wall_now() + timedelta(seconds=30)
-    assert reap(instance, None, wall_now(), {"rail": before, "road": after}) == []
-    (sentence,) = reap(instance, None, wall_now(), {"rail": after})
-    assert "code server" in sentence
-    assert status_of(instance, run.run_id) is dg.DagsterRunStatus.FAILURE
+    assert reap(instance, None, wall_now(), before) == []
+    (sentence,) = reap(instance, None, wall_now(), after)
+    assert "the daemon that launched it is gone" in sentence
+    assert status_of(instance, run_id) is dg.DagsterRunStatus.FAILURE
 
 
 def test_queued_runs_wait_as_long_as_they_must() -> None:
