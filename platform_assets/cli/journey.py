@@ -1,4 +1,4 @@
-"""The first journey: set the clock, then watch Dagster's sensors bring a first model to its endpoint.
+"""The first journey: watch Dagster's sensors bring a first model to its endpoint.
 
 Nothing is launched from here. What the journey shows is what the installation does by itself whenever time moves on.
 """
@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from formats.clock import advance_clock
 from formats.errors import EndpointError, PromotionError, RoadbedError
-from formats.home import Home
 from platform_assets.cli.first_prediction import FIRST_MODEL, Journey, show_prediction
 from platform_assets.cli.progress import Progress, last_words, look
 from platform_assets.cli.site import Site
@@ -36,7 +34,6 @@ def live_through(site: Site, instance: "DagsterInstance", console: Console, jour
         PromotionError: the candidate was refused, or waits for people.
         HostError: a service has ended.
     """
-    start_clock(site.home, journey.instant)
     since = datetime.now(UTC)
     try:
         served = wait_for(lambda: look(site, instance, journey, since), journey, console, site.url)
@@ -45,12 +42,6 @@ def live_through(site: Site, instance: "DagsterInstance", console: Console, jour
             console.print(f"sensor   {words}", markup=False)
         raise
     show_prediction(site, served, console, journey)
-
-
-def start_clock(home: Home, instant: datetime) -> None:
-    """Begin the replay at `instant` unless the installation has a clock already."""
-    if not home.clock.exists():
-        advance_clock(home.clock, instant)
 
 
 def wait_for(

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from formats.clock import advance_clock
+from formats.home import Home
 from platform_assets.cli.dagster_home import open_instance, prepare_dagster_home
 from platform_assets.cli.host_checks import check_port, listener, prepare_home
 from platform_assets.cli.locking import alone
@@ -35,11 +37,12 @@ def command(
     services_only: Annotated[bool, typer.Option("--services-only", help="Do not wait for a first model.")] = False,
 ) -> None:
     """Start everything on loopback and bring up the first model. Run it again at any time: it goes on."""
+    from platform_assets.cli.first_prediction import FIRST_MODEL
     from platform_assets.cli.journey import live_through
 
     console = Console(highlight=False)
     site = find_site(port)
-    start_services(site, console)
+    start_services(site, console, None if services_only else FIRST_MODEL.instant)
     with open_instance(site) as instance:
         await_central_services(Processes(site.home), site, instance)
         _go_on(site, instance, console)
@@ -63,13 +66,17 @@ def _launching_since(site: Site) -> datetime | None:
     return datetime.fromtimestamp(daemon.started, UTC) if daemon else None
 
 
-def start_services(site: Site, console: Console) -> list[str]:
+def start_services(site: Site, console: Console, instant: datetime | None = None) -> list[str]:
     """Start what does not run as it should; the names of what was started. Returns when the code servers answer.
+
+    A replay begins at `instant`, if the installation has no clock yet: before any sensor can look at the wall's.
 
     Raises:
         HostError: the home, the disk or the port cannot be used, or a process ends while it starts.
     """
     prepare_home(site.home)
+    if instant is not None:
+        start_clock(site.home, instant)
     processes = Processes(site.home)
     with alone(site.home, console):
         settings = prepare_dagster_home(site)
@@ -87,6 +94,12 @@ def start_services(site: Site, console: Console) -> list[str]:
     if not started:
         console.print("running  everything was started before")
     return started
+
+
+def start_clock(home: Home, instant: datetime) -> None:
+    """Begin the replay at `instant` unless the installation has a clock already."""
+    if not home.clock.exists():
+        advance_clock(home.clock, instant)
 
 
 def _start(processes: Processes, services: list[Service], console: Console) -> list[str]:

@@ -16,7 +16,7 @@ import pytest
 
 from formats.home import Home
 from platform_assets.cli.first_prediction import FIRST_MODEL, request_body
-from platform_assets.cli.journey import start_clock
+from platform_assets.cli.up import start_clock
 from platform_assets.components.scaffolding import new_team
 from platform_assets.promotion.live import pointers
 from resources.local_endpoint_runtime import LocalEndpointRuntime

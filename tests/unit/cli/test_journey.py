@@ -20,6 +20,7 @@ from platform_assets.cli.progress import Progress
 from platform_assets.cli.readiness import check_running
 from platform_assets.cli.services import expected_names
 from platform_assets.cli.site import Site
+from platform_assets.cli.up import start_clock
 from resources.endpoint_state import Observed
 from tests.support.documented import ROOT
 
@@ -117,11 +118,11 @@ def test_time_is_up() -> None:
 
 
 def test_the_replay_begins_once(home: Home) -> None:
-    journey.start_clock(home, ROUTE.instant)
+    start_clock(home, ROUTE.instant)
     assert read_clock(home.clock).instant == ROUTE.instant
     later = datetime(2013, 6, 1, tzinfo=UTC)
     advance_clock(home.clock, later)
-    journey.start_clock(home, ROUTE.instant)
+    start_clock(home, ROUTE.instant)
     assert read_clock(home.clock).instant == later
 
 
