@@ -83,7 +83,11 @@ def test_every_split_stores_the_same_whatever_is_killed(
         for _ in range(KILLS):
             until(lambda key=asset: is_in(instance, key) or struck(instance, draw))
             died += not is_in(instance, asset)
-        until(lambda key=asset: is_in(instance, key) and site.idle(), PATIENCE * (1 + runs / 10))
+        until(
+            lambda key=asset: is_in(instance, key) and site.idle(),
+            PATIENCE * (1 + runs / 10),
+            lambda key=asset: unfinished(instance, key),
+        )
         assert len(launched(instance, asset)) == runs
     assert died >= KILLS
     stored = {name: in_lake(site, name) for name in RUNS}
@@ -106,6 +110,17 @@ def launched(instance: dg.DagsterInstance, asset: dg.AssetKey) -> list[dg.Dagste
     """The runs that the backfill of `asset` was split into, without those that were launched again."""
     mine = [run for run in instance.get_runs() if run.asset_selection == {asset}]
     return [run for run in mine if "dagster/backfill" in run.tags and run.parent_run_id is None]
+
+
+def unfinished(instance: dg.DagsterInstance, asset: dg.AssetKey) -> list[object]:
+    """The days that are missing, and what Dagster says of the runs that did not succeed."""
+    missing = sorted(set(MONTH) - instance.get_materialized_partitions(asset))
+    runs = [run for run in instance.get_runs() if run.asset_selection == {asset} and not run.is_success]
+    told = [
+        (run.run_id, run.status.value, run.tags, [entry.message for entry in instance.all_logs(run.run_id)[-8:]])
+        for run in runs
+    ]
+    return [missing, *told]
 
 
 def is_in(instance: dg.DagsterInstance, asset: dg.AssetKey) -> bool:

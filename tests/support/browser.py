@@ -245,10 +245,10 @@ def browser() -> Iterator[Browser]:
             started.close()
 
 
-def until(look: Callable[[], bool], patience: float = PATIENCE) -> None:
-    """Wait until `look` is true."""
+def until(look: Callable[[], bool], patience: float = PATIENCE, tell: Callable[[], object] = lambda: "") -> None:
+    """Wait until `look` is true; `tell` says how things stand if it never is."""
     deadline = time.monotonic() + patience
     while not look():
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited {patience:g} s in vain")
+            raise AssertionError(f"waited {patience:g} s in vain {tell()}")
         time.sleep(_STEP)
