@@ -31,7 +31,14 @@ from dagster._serdes import ConfigurableClass, ConfigurableClassData, deserializ
 from resources.run_worker import Worker, close_run, is_alive, worker_of
 
 # What every run needs, and nothing that starts threads of its own when it is imported (polars, torch): a fork would lack them.
-PRELOADED: Final = ("dagster._cli.api", "dagster.components", "pandera", "sqlglot")
+PRELOADED: Final = (
+    "dagster._cli.api",
+    "dagster._core.storage.sqlite_storage",
+    "dagster.components",
+    "hypothesis.strategies",
+    "pandera",
+    "sqlglot",
+)
 
 
 class ForkServerRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
