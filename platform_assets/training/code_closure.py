@@ -7,11 +7,14 @@ change of a file that the module never imports changes nothing. Packages install
 import ast
 import importlib.util
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
+from typing import Final
 
 from formats.canonical import digest_of, sha256_file
 
+# Where a statement holds statements: `handlers` of a `try` and `cases` of a `match` hold them in their own `body`.
+_BLOCKS: Final = ("body", "orelse", "finalbody", "handlers", "cases")
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -64,8 +67,18 @@ def _parents(name: str) -> Iterator[str]:
     return (".".join(parts[:length]) for length in range(1, len(parts)))
 
 
-def _imports(name: str, path: Path) -> Iterator[str]:
-    for node in _walk(ast.parse(path.read_bytes())):
+def _imports(name: str, path: Path) -> tuple[str, ...]:
+    written = path.stat()
+    return _imports_at(name, path, written.st_mtime_ns, written.st_size)
+
+
+@lru_cache(maxsize=4096)
+def _imports_at(name: str, path: Path, _mtime: int, _size: int) -> tuple[str, ...]:
+    return tuple(_imported(name, path))
+
+
+def _imported(name: str, path: Path) -> Iterator[str]:
+    for node in _statements(ast.parse(path.read_bytes()).body):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -83,10 +96,13 @@ def _absolute(node: ast.ImportFrom, name: str, path: Path) -> str:
     return ".".join([*parts[: len(parts) - above], *([node.module] if node.module else [])])
 
 
-def _walk(node: ast.AST) -> Iterator[ast.AST]:
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
-            yield from (found for other in child.orelse for found in (other, *_walk(other)))
-            continue
-        yield child
-        yield from _walk(child)
+def _statements(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """Statements and those below them. Expressions hold no imports, and are most of a file."""
+    for node in body:
+        below = _BLOCKS
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            below = ("orelse",)
+        else:
+            yield node
+        for block in below:
+            yield from _statements(getattr(node, block, ()))
