@@ -99,7 +99,7 @@ def _absolute(node: ast.ImportFrom, name: str, path: Path) -> str:
 def _statements(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
     """Statements and those below them. Expressions hold no imports, and are most of a file."""
     for node in body:
-        below = _BLOCKS
+        below: tuple[str, ...] = _BLOCKS
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             below = ("orelse",)
         else:
