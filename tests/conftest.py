@@ -9,7 +9,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from formats.home import VARIABLE, Home
+from platform_assets.threads import ONE_THREAD_EACH
 from resources.server_process import PORTS_VARIABLE
+
+# As the platform's processes have it, and before anything reads it.
+os.environ.update(ONE_THREAD_EACH)
 
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
 

@@ -8,13 +8,11 @@ from typing import NamedTuple
 from formats.durable import write_atomic
 from formats.errors import HostError
 from formats.home import VARIABLE, Home
+from platform_assets.threads import ONE_THREAD_EACH
 
 PORT_VARIABLE = "ROADBED_PORT"
 DEFAULT_PORT = 3000
 LOOPBACK = "127.0.0.1"
-
-# One thread each: two runs, an endpoint and Dagster share the machine, and digests are promised per thread count.
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 class Site(NamedTuple):
@@ -33,7 +31,7 @@ class Site(NamedTuple):
         """The environment of every process that works on this home."""
         inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         # Imports dominate a start on two loaded cores; Dagster's own limits assume an idle machine.
-        defaults = dict.fromkeys(_THREADS, "1") | {
+        defaults = ONE_THREAD_EACH | {
             "POLARS_MAX_THREADS": "2",
             "DAGSTER_GRPC_TIMEOUT_SECONDS": "300",
             "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS": "300",

@@ -8,13 +8,13 @@ from typing import Final
 
 from formats.canonical import sha256_file
 from platform_assets.reproduction.outcome import Impossible, Missing
+from platform_assets.threads import ONE_THREAD_EACH
 
 LOCK: Final = "requirements.lock"
 _SCRIPT: Final = "deploy/local/environment.sh"
 _PYTHON: Final = ".venv/bin/python"
 # Nothing of this process's settings reaches the training; the record decides.
 _FOREIGN = ("PYTHON", "ROADBED_", "DAGSTER_", "MLFLOW_", "GIT_", "VIRTUAL_ENV", "UV_")
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _TAIL = 600
 
 
@@ -43,7 +43,7 @@ def training_environment(folder: Path, checkout: Path, team: str) -> dict[str, s
     """The environment of the process that trains: the checkout's code alone, and a home that is gone afterwards."""
     (folder / "tmp").mkdir()
     return inherited() | {
-        **dict.fromkeys(_THREADS, "1"),
+        **ONE_THREAD_EACH,
         "POLARS_MAX_THREADS": "2",
         "PYTHONPATH": os.pathsep.join([str(checkout), str(checkout / "team_projects" / team)]),
         "ROADBED_HOME": str(folder / "home"),
