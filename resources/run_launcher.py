@@ -121,11 +121,14 @@ class ForkServerRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
 
 def execute(arguments: str) -> None:
     """Execute a run in this process, or in the interpreter of its code location if that is another one."""
+    import numpy as np
     from dagster._cli.api import execute_run_command
 
     interpreter = deserialize_value(arguments, ExecuteRunArgs).job_origin.executable_path
     if interpreter != sys.executable:
         os.execv(interpreter, [interpreter, "-m", "dagster", "api", "execute_run", arguments])  # noqa: S606
+    # numpy's global generator is forked, too: without this, runs of code that uses it would all draw the same.
+    np.random.seed()  # noqa: NPY002
     # Dagster takes the first entry for a script's folder and imports the location without it; a fork has no script.
     sys.path.insert(0, os.devnull)
     execute_run_command.main([arguments], prog_name="dagster api execute_run", standalone_mode=False)

@@ -64,13 +64,13 @@ def expected_names(site: Site) -> list[str]:
 
 def code_servers(site: Site, instance: str) -> list[Service]:
     """One service a location. `instance` is the digest of the Dagster instance's settings."""
-    return [_code_server(site, location, instance) for location in locations(site.root)]
+    return [_code_server(site, location, instance + _packages()) for location in locations(site.root)]
 
 
 def central_services(site: Site, instance: str) -> list[Service]:
     """Webserver, daemon and endpoint runtime."""
     workspace = write_workspace(site)
-    inputs = instance + workspace.read_text()
+    inputs = instance + _packages() + workspace.read_text()
     arguments = ["-w", str(workspace)]
     webserver = ["-m", "dagster_webserver", "-h", LOOPBACK, "-p", str(site.port), *arguments]
     daemon = ["-m", "dagster._daemon", "run", *arguments]
@@ -80,6 +80,12 @@ def central_services(site: Site, instance: str) -> list[Service]:
         _service(site, DAEMON, daemon, inputs),
         _service(site, RUNTIME, runtime, _servers_settings(site)),
     ]
+
+
+def _packages() -> str:
+    """The stamp of the environment: who has imported packages that were replaced since would go on with half of each."""
+    stamp = Path(sys.prefix, ".roadbed-lock")
+    return stamp.read_text() if stamp.is_file() else ""
 
 
 def _servers_settings(site: Site) -> str:

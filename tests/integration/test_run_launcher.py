@@ -24,18 +24,25 @@ pytestmark = [pytest.mark.service, pytest.mark.slow, pytest.mark.timeout(300)]
 
 CODE = """
     import os
+    import random
     import sys
     import time
     from pathlib import Path
 
     import dagster as dg
+    import numpy as np
 
     HERE = Path(__file__).parent
 
 
     @dg.asset
     def told() -> dg.MaterializeResult:
-        return dg.MaterializeResult(metadata={"word": WORD, "interpreter": sys.executable, "parent": os.getppid()})
+        return dg.MaterializeResult(metadata={
+            "word": WORD,
+            "interpreter": sys.executable,
+            "parent": os.getppid(),
+            "draws": [random.random(), np.random.random()],
+        })
 
 
     @dg.asset(pool="gpu")
@@ -151,6 +158,13 @@ def test_a_run_imports_the_code_that_lies_there_now(place: Place) -> None:
     assert place.told(place.launch("told"))["word"] == "first"
     place.write("second")
     assert place.told(place.launch("told"))["word"] == "second"
+
+
+def test_no_two_runs_draw_the_same(place: Place) -> None:
+    first, second = (place.told(place.launch("told"))["draws"] for _ in range(2))
+    assert isinstance(first, list)
+    assert isinstance(second, list)
+    assert not {*first} & {*second}
 
 
 def test_another_interpreter_executes_its_own_runs(place: Place) -> None:
