@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
     SqliteEventLogStorage,
@@ -25,10 +25,11 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
 )
 from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
 from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
-from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS, create_db_conn_string
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import OperationalError
 from watchdog.events import FileSystemEvent
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
@@ -79,6 +80,10 @@ class KeptEventLogStorage(SqliteEventLogStorage):
             with engine.begin() as connection:
                 yield connection
 
+    def _initdb(self, engine: Engine, for_index_shard: bool = False) -> None:
+        if not _is_stamped(engine):
+            super()._initdb(engine, for_index_shard)
+
     def watch(self, run_id: str, cursor: str | None, callback: Callable[..., Any]) -> None:
         """Call `callback` with each event of the run from `cursor` on."""
         if self._observer is None:
@@ -116,7 +121,17 @@ class _Watchdog(SqliteEventLogStorageWatchdog):
 class _Kept:
     """One database, one engine."""
 
+    name: ClassVar[str]
     _conn_string: str
+
+    @classmethod
+    def from_local(cls, base_dir: str, inst_data: ConfigurableClassData | None = None) -> Self:
+        """The storage in the folder, whose tables are made if they are not there."""
+        address = create_db_conn_string(base_dir, cls.name)
+        if Path(base_dir, f"{cls.name}.db").is_file() and _is_stamped(_engine(address)):
+            return cls(address, inst_data)  # type: ignore[call-arg] # of Dagster's class beside this one
+        made: Self = super().from_local(base_dir, inst_data)  # type: ignore[misc] # as above
+        return made
 
     @cached_property
     def _engine(self) -> Engine:
@@ -136,9 +151,13 @@ class _Kept:
 class KeptRunStorage(_Kept, SqliteRunStorage):
     """Runs and backfills."""
 
+    name = "runs"
+
 
 class KeptScheduleStorage(_Kept, SqliteScheduleStorage):
     """What sensors and schedules asked for."""
+
+    name = "schedules"
 
 
 class KeptSqliteStorage(DagsterSqliteStorage):
@@ -156,6 +175,18 @@ class KeptSqliteStorage(DagsterSqliteStorage):
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:  # noqa: ANN401 Dagster's
         """What Dagster makes of the configuration."""
         return cls.from_local(inst_data=inst_data, **config_value)
+
+
+def _is_stamped(engine: Engine) -> bool:
+    """Whether the database has its tables: the revision is the last that is written when they are made.
+
+    Dagster lets alembic say so, which loads every migration that there ever was, three times for each instance that is opened.
+    """
+    try:
+        with engine.connect() as connection:
+            return connection.execute(text("SELECT 1 FROM alembic_version")).first() is not None
+    except OperationalError:
+        return False
 
 
 def _engine(address: str) -> Engine:

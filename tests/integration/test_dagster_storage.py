@@ -12,6 +12,7 @@ from textwrap import dedent
 import dagster as dg
 import psutil
 import pytest
+from alembic.script import ScriptDirectory
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
 from formats.home import Home
@@ -156,3 +157,36 @@ def test_a_killed_writer_loses_nothing_that_it_had_stored(home: Home, ours: dg.D
     run = ended.stdout.strip()
     assert told(ours) == [(run, run)]
     assert [*ours.all_logs(run)][-1].dagster_event_type == dg.DagsterEventType.RUN_SUCCESS
+
+
+def test_who_opens_what_is_there_loads_no_migrations(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[object] = []
+    load = ScriptDirectory.from_config
+    monkeypatch.setattr(ScriptDirectory, "from_config", lambda config: loaded.append(config) or load(config))
+    home.dagster.mkdir()
+    with opened(home, instance_settings(home)) as instance:
+        run = dg.materialize([arrived], instance=instance).run_id
+    assert loaded
+    loaded.clear()
+    with opened(home, instance_settings(home)) as instance:
+        assert told(instance) == [(run, run)]
+        assert instance.get_run_by_id(run) is not None
+        assert instance.all_logs(run)
+    assert loaded == []
+
+
+@pytest.mark.parametrize("name", ["history/runs.db", "schedules/schedules.db", "history/runs/index.db"])
+@pytest.mark.parametrize("left", [None, b""], ids=["removed", "empty"])
+def test_a_database_without_tables_gets_them(home: Home, name: str, left: bytes | None) -> None:
+    home.dagster.mkdir()
+    for _ in range(2):
+        with opened(home, instance_settings(home)) as instance:
+            run = dg.materialize([arrived], instance=instance).run_id
+            assert (run, run) in told(instance)
+            assert instance.get_run_by_id(run) is not None
+            assert instance.all_instigator_state() == []
+        place = home.dagster / name
+        assert place.is_file()
+        place.unlink()
+        if left is not None:
+            place.write_bytes(left)
