@@ -79,10 +79,15 @@ class ForkServerRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         process = self._context.Process(target=execute, args=(arguments,), name=f"run-{run.run_id}")
         process.start()
         worker = Worker(_pid(process), time.time())
-        # A run whose process dies at once is found by this event, and so is one that is to be terminated.
-        self._instance.report_engine_event(
-            f"Forked a process for the run (pid: {worker.pid}).", run, EngineEventData.in_process(worker.pid)
-        )
+        try:
+            # A run whose process dies at once is found by this event, and so is one that is to be terminated.
+            self._instance.report_engine_event(
+                f"Forked a process for the run (pid: {worker.pid}).", run, EngineEventData.in_process(worker.pid)
+            )
+        except BaseException:
+            # Whoever asked takes the run for not launched, and may launch it again.
+            process.kill()
+            raise
         self._processes[run.run_id] = process
         threading.Thread(target=self._watch, args=(run.run_id, process, worker), daemon=True).start()
 

@@ -234,6 +234,21 @@ def test_who_launched_a_run_interrupts_it_when_it_ends(place: Place) -> None:
     eventually(lambda: not process.is_running())
 
 
+def test_a_run_whose_launch_failed_does_not_run(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert place.told(place.launch("told"))["word"] == "first"
+    server = next(each for each in psutil.Process().children() if any("forkserver" in word for word in each.cmdline()))
+
+    def full(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place.instance, "report_engine_event", full)
+        with pytest.raises(OSError, match="no space left"):
+            place.launch("endless")
+    eventually(lambda: not server.children())
+    assert not (place.folder / "begun").exists()
+
+
 def test_a_run_without_code_is_refused(instance: dg.DagsterInstance) -> None:
     run = instance.create_run_for_job(NOWHERE)
     with pytest.raises(dg.DagsterInvariantViolationError, match="does not say which code it runs"):
