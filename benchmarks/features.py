@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.join_subjects import BESIDE_FEAST, GENERATE, LARGE, SUBJECTS, TENTH
+from benchmarks.join_subjects import BESIDE_FEAST, GENERATE, LARGE, SUBJECTS, TENTH, VAST
 from benchmarks.report import Row, compared, write
 
 ROUNDS = 3
@@ -30,7 +30,7 @@ class Taken(NamedTuple):
 
 def measured(folder: Path) -> dict[str, Taken]:
     """Every subject in turn, each time in a new process; all that join the same rows in the same sense must agree."""
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in SUBJECTS if name != BESIDE_FEAST}
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in SUBJECTS if name not in (BESIDE_FEAST, VAST)}
     for _ in range(ROUNDS):
         for name, runs in found.items():
             runs.append(json.loads(run(name, folder)))
@@ -39,9 +39,9 @@ def measured(folder: Path) -> dict[str, Taken]:
     return {name: Taken([run["cpu"] for run in runs], max(run["peak"] for run in runs)) for name, runs in found.items()}
 
 
-def run(subject: str, folder: Path) -> str:
-    """What a subject prints, run in a process of its own."""
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.join_subjects", subject, str(folder)]
+def run(subject: str, folder: Path, module: str = "benchmarks.join_subjects") -> str:
+    """What a subject of the module prints, run in a process of its own."""
+    command = [sys.executable, "-W", "ignore", "-m", module, subject, str(folder)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 

@@ -27,6 +27,7 @@ ENTITIES, ROWS, SPINE, LARGE = 100_000, 5_000_000, 1_000_000, 20_000_000
 TENTH = 10
 GENERATE = "generate"
 BESIDE_FEAST = "beside Feast"  # in a folder that benchmarks/feast.py wrote
+VAST = "spilled, vast"  # in one that benchmarks/features_vast.py wrote
 
 _TIME = pl.Datetime("us", "UTC")
 _START, _YEAR, _SECOND = 1_600_000_000, 365 * 86_400, 1_000_000
@@ -40,6 +41,11 @@ def generate(folder: Path) -> None:
     large = spine_of(random, LARGE)
     large.write_parquet(folder / "spine_large.parquet")
     large.head(LARGE // TENTH).write_parquet(folder / "spine_tenth.parquet")
+    tables(random, folder)
+
+
+def tables(random: np.random.Generator, folder: Path) -> None:
+    """Write each table as it came, a tenth of it, and stored by entity and event time, and by entity and known time."""
     for number in range(TABLES):
         table = table_of(random, number, ROWS)
         table.write_parquet(folder / f"raw{number}.parquet")
@@ -88,13 +94,17 @@ def _histories(folder: Path, files: str, known: str, *, ordered: bool) -> list[H
     ]
 
 
-def _spilled(folder: Path) -> pl.DataFrame:
+def _spilled(spine: str, buckets: int) -> Callable[[Path], pl.DataFrame]:
     """The sums alone are read back: the result stays in its files."""
-    spill = Spill(folder / "spill", buckets=32)
-    shutil.rmtree(spill.folder, ignore_errors=True)
-    histories = _histories(folder, "raw", "known", ordered=False)
-    joined = bucketed_join(pl.scan_parquet(folder / "spine_large.parquet"), "asked", histories, spill)
-    return joined.select(pl.col("^v._.$").sum()).collect()
+
+    def run(folder: Path) -> pl.DataFrame:
+        spill = Spill(folder / "spill", buckets=buckets)
+        shutil.rmtree(spill.folder, ignore_errors=True)
+        histories = _histories(folder, "raw", "known", ordered=False)
+        joined = bucketed_join(pl.scan_parquet(folder / f"{spine}.parquet"), "asked", histories, spill)
+        return joined.select(pl.col("^v._.$").sum()).collect()
+
+    return run
 
 
 def _floor(files: str, *, sort: bool) -> Callable[[Path], pl.DataFrame]:
@@ -152,7 +162,8 @@ SUBJECTS: dict[str, Callable[[Path], pl.DataFrame]] = {
     "two times": _ours("raw", "known", ordered=False),
     "a tenth": _ours("tenth", "known", ordered=False, spine="spine_tenth"),
     BESIDE_FEAST: _ours("view", "known", ordered=False, spine="spine_asked"),
-    "spilled": _spilled,
+    "spilled": _spilled("spine_large", 32),
+    VAST: _spilled("spine_vast", 128),
     "floor, ordered": _floor("by_event", sort=False),
     "floor": _floor("raw", sort=True),
     "polars by": _polars_by,

@@ -35,9 +35,10 @@ PRELOADED: Final = (
     "dagster._cli.api",
     "dagster._core.storage.sqlite_storage",
     "dagster.components",
+    "httpx",
     "hypothesis.strategies",
     "pandera",
-    "sqlglot",
+    "sqlglot.dialects.duckdb",
 )
 
 
