@@ -189,11 +189,12 @@ def experiments_of(home: Home, instance: dg.DagsterInstance) -> dict[str, Any]:
     owners = [run.data.tags[DAGSTER_RUN] for run in runs]
     assert len(owners) == len(set(owners)), "a Dagster run has one MLflow run"
     kept = {run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS]))}
-    ends = {run.info.status for run in runs if run.data.tags[DAGSTER_RUN] in kept}
+    succeeded = [run for run in runs if run.data.tags[DAGSTER_RUN] in kept]
     measured = {(name, value) for run in runs for name, value in run.data.metrics.items() if name not in MEASURED}
     return {
         "running": [run.info.run_id for run in runs if run.info.status == "RUNNING"],
-        "ends of what succeeded": ends,
+        # Whether there is one depends on when a run was killed: with everything done, or before.
+        "succeeded, and is not finished": [run.info.run_id for run in succeeded if run.info.status != "FINISHED"],
         "parameters": {named for run in runs for named in run.data.params.items()},
         "metrics": measured,
     }
