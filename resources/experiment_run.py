@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 Parameter = str | int | float | bool | None
 
-DAGSTER_RUN: Final = "dagster/run_id"
-DAGSTER_URL: Final = "dagster/url"
-DAGSTER_STEP: Final = "dagster/step"
-PARENT: Final = "mlflow.parentRunId"
+DAGSTER_RUN = "dagster/run_id"
+DAGSTER_URL = "dagster/url"
+DAGSTER_STEP = "dagster/step"
+PARENT = "mlflow.parentRunId"
 
 # MLflow's limit for one batch of metrics.
 _BATCH = 1000
