@@ -35,6 +35,8 @@ ErrorCode = Literal[
     "split-empty",
     "examples-unfit",
     "training-diverged",
+    "search-running",
+    "search-interrupted",
     "feature-missing",
     "features-gone",
     "storage-unavailable",

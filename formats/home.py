@@ -11,6 +11,7 @@ storage.yaml                      where tables are, if not in lake/
 online/  online.yaml              the online store, and where it is if not there
 retention.yaml                    how long things are kept, if not the default
 endpoints/<team>/<model>/<env>/   release.json (desired), observed.json, server logs, spool/ (prediction log)
+searches/<team>/<model>/          trials of searches for better settings: what was tried, and how good it was
 reproductions/                    trainings done again, each gone when it is compared
 logs/  run/                       logs, pid files and sockets of what `roadbed up` started
 """
@@ -90,6 +91,11 @@ class Home(NamedTuple):
     def retention_settings(self) -> Path:
         """How long things are kept."""
         return self.root / "retention.yaml"
+
+    @property
+    def searches(self) -> Path:
+        """The trials of searches for better settings."""
+        return self.root / "searches"
 
     @property
     def reproductions(self) -> Path:

@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from platform_assets.training.trainer import Trainer
     from platform_assets.training.transforms import Impute, OneHot, Scale, SelectBest
     from platform_assets.training.xgboost_trainer import XGBoostTrainer
+    from platform_assets.tuning.spec import OneOf, Real, Search, Whole
 
 _HOMES = {
     "formats.task": ("Binary", "Multiclass", "Regression"),
@@ -133,6 +134,7 @@ _HOMES = {
     "platform_assets.training.trainer": ("Trainer",),
     "platform_assets.training.transforms": ("Impute", "OneHot", "Scale", "SelectBest"),
     "platform_assets.training.xgboost_trainer": ("XGBoostTrainer",),
+    "platform_assets.tuning.spec": ("OneOf", "Real", "Search", "Whole"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -180,17 +182,20 @@ __all__ = [
     "Multiclass",
     "NoLeakage",
     "OneHot",
+    "OneOf",
     "Oversample",
     "PostgresSource",
     "ProvenanceComplete",
     "RandomSplit",
     "Rate",
     "RawTable",
+    "Real",
     "Regression",
     "RetrainingRule",
     "Robust",
     "RowRule",
     "Scale",
+    "Search",
     "SelectBest",
     "ServingSkew",
     "SignatureEqualsContract",
@@ -216,6 +221,7 @@ __all__ = [
     "TrainingSet",
     "Undersample",
     "WalkForward",
+    "Whole",
     "WindowedView",
     "WorstSlice",
     "XGBoostTrainer",

@@ -25,6 +25,7 @@ from platform_assets.scoring.assets import batch_predictions_asset
 from platform_assets.scoring.sensors import daily_predictions, prediction_log_ingestion
 from platform_assets.team import Model, Team
 from platform_assets.training.assets import model_asset
+from platform_assets.tuning.assets import search_asset
 from resources.experiment_tracking import ExperimentTracking
 from resources.installation import Installation
 
@@ -81,6 +82,7 @@ def _model_definitions(team: Team, model: Model) -> dg.Definitions:
             training_set_asset(owner, model.name, model.training_set),
             evaluation_set_asset(owner, model.name, model.training_set),
             model_asset(owner, model),
+            *([search_asset(owner, model, model.search)] if model.search else []),
             evaluation_asset(owner, model),
             *(release_asset(owner, model, environment) for environment in model.environments),
             *(endpoint_asset(owner, model, environment) for environment in model.environments),

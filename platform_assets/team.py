@@ -15,6 +15,8 @@ from platform_assets.ownership import Owner
 from platform_assets.promotion.spec import FIGURES, AnyGate, Card
 from platform_assets.training.plain import plain
 from platform_assets.training.trainer import Trainer
+from platform_assets.tuning.settings import require_searchable
+from platform_assets.tuning.spec import Search
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +32,7 @@ class Model:
     broken down. `gates` come on top of the policy of `environment`, where the endpoint that people use is deployed; a candidate
     runs in `staging` before, unless that is None. `card` is what only the team can say on the model card. `measurements` are the
     team's own figures by name, computed when a candidate is evaluated from the hold-out rows and the model's answer to each;
-    gates compare them (`TeamMeasured`).
+    gates compare them (`TeamMeasured`). `search` looks for better settings of the trainer, when somebody asks for it.
     """
 
     name: str
@@ -45,10 +47,13 @@ class Model:
     environment: str = "prod"
     staging: str | None = "staging"
     retraining: RetrainingRule = field(default_factory=RetrainingRule)
+    search: Search | None = None
 
     def __post_init__(self) -> None:
         # Settings that cannot be told apart would be a cache hit for each other.
         plain(self.trainer)
+        if self.search is not None:
+            require_searchable(self.name, self.trainer, self.training_set, self.search)
         task = self.training_set.label.task
         strange = [gate.name for gate in self.gates if not gate.applies_to(task)]
         if strange:

@@ -1,7 +1,8 @@
 """What a step may write into its MLflow run."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,8 +11,15 @@ if TYPE_CHECKING:
 
 Parameter = str | int | float | bool | None
 
-# MLflow's limit for one batch.
+DAGSTER_RUN = "dagster/run_id"
+DAGSTER_URL = "dagster/url"
+DAGSTER_STEP = "dagster/step"
+PARENT = "mlflow.parentRunId"
+
+# MLflow's limit for one batch of metrics.
 _BATCH = 1000
+# And of parameters.
+_FEW = 100
 
 
 class ExperimentRun:
@@ -20,6 +28,37 @@ class ExperimentRun:
     def __init__(self, client: "MlflowClient", run_id: str) -> None:
         self.id = run_id
         self._client = client
+
+    @contextmanager
+    def child(
+        self, name: str, parameters: Mapping[str, Parameter], tags: Mapping[str, str]
+    ) -> Iterator["ExperimentRun"]:
+        """A run within this one, of the same Dagster run, which ends as the block does: FINISHED, FAILED or KILLED."""
+        run = self._client.get_run(self.id)
+        inherited = {
+            tag: run.data.tags[tag] for tag in (DAGSTER_RUN, DAGSTER_URL, DAGSTER_STEP) if tag in run.data.tags
+        }
+        created = self._client.create_run(
+            run.info.experiment_id, tags={**tags, **inherited, PARENT: self.id}, run_name=name
+        )
+        child, status = ExperimentRun(self._client, str(created.info.run_id)), "KILLED"
+        try:
+            child.parameters(parameters)
+            yield child
+            status = "FINISHED"
+        except Exception:  # all that the block can fail with, raised again; an interrupt is no Exception
+            status = "FAILED"
+            raise
+        finally:
+            self._client.set_terminated(child.id, status)
+
+    def parameters(self, values: Mapping[str, Parameter]) -> None:
+        """Record what the run was asked for; what is None is left out."""
+        from mlflow.entities import Param
+
+        found = [Param(name, str(value)) for name, value in values.items() if value is not None]
+        for start in range(0, len(found), _FEW):
+            self._client.log_batch(self.id, params=found[start : start + _FEW])
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Record metrics at one step."""

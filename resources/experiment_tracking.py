@@ -20,14 +20,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import dagster as dg
 
 from formats.home import Home, current_home
-from resources.experiment_run import ExperimentRun, Parameter
+from resources.experiment_run import DAGSTER_RUN, DAGSTER_STEP, DAGSTER_URL, ExperimentRun, Parameter
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-DAGSTER_RUN = "dagster/run_id"
-DAGSTER_URL = "dagster/url"
-DAGSTER_STEP = "dagster/step"
 MLFLOW_RUN = "mlflow/run_id"
 # The tag that dagster-mlflow finds its run by.
 _DAGSTER_MLFLOW = "dagster_run_id"
@@ -110,7 +107,8 @@ class ExperimentTracking(dg.ConfigurableResource[None]):
             dagster_run = tags.get(_DAGSTER_MLFLOW) or tags.get(DAGSTER_RUN)
             status = _end_of(instance, dagster_run) if dagster_run else None
             if status is not None:
-                _tie(instance, dagster_run, run_id)
+                if _DAGSTER_MLFLOW in tags:  # a run within another has not: the other is the Dagster run's
+                    _tie(instance, dagster_run, run_id)
                 self.client.set_terminated(run_id, status)
                 closed.append(f"MLflow run {run_id} of Dagster run {dagster_run} was left RUNNING; it is {status} now")
         return closed

@@ -61,6 +61,10 @@ FEATURES = (
             f"{_RUN}.test_boosted_model",
         ),
     ),
+    Feature(
+        "Searches for better settings: TPE, by lot, grid, pruning; parallel, resumed, in MLflow",
+        ("tests.unit.tuning", "tests.graph.test_search"),
+    ),
     Feature("A team in YAML; `roadbed new team`", ("tests.unit.components", f"{_RUN}.test_new_team")),
     Feature(
         "A version built again from its record; uncommitted code is kept",

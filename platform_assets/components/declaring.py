@@ -23,6 +23,7 @@ from platform_assets.training.sklearn_trainer import SklearnTrainer
 from platform_assets.training.spec import TorchTrainer
 from platform_assets.training.trainer import Trainer
 from platform_assets.training.xgboost_trainer import XGBoostTrainer
+from platform_assets.tuning.spec import Search
 
 
 @dataclass(frozen=True)
@@ -192,14 +193,21 @@ def _shipped(spec: type[Trainer], code: str | None, form: forms.Form, at: Place)
     return at.declare(spec, **given)
 
 
+def _search(form: forms.SearchForm, at: Place) -> Search:
+    space = {name: domain.chosen for name, domain in form.space.items()}
+    split = None if form.split is None else form.split.chosen
+    return at.declare(Search, **_same(form, "space", "split"), space=space, split=split)
+
+
 def _model(form: forms.ModelForm, known: Declared, at: Place) -> Model:
     measurements = {name: at.at("measurements", name).function(path) for name, path in form.measurements.items()}
     return at.declare(
         Model,
-        **_same(form, "training_set", "trainer", "measurements"),
+        **_same(form, "training_set", "trainer", "measurements", "search"),
         training_set=_training_set(form.training_set, known, at.at("training_set")),
         trainer=_trainer(form.trainer, at.at("trainer")),
         measurements=measurements,
+        search=None if form.search is None else _search(form.search, at.at("search")),
     )
 
 

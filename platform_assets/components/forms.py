@@ -32,6 +32,7 @@ from platform_assets.features.sources import PostgresSource
 from platform_assets.features.spec import Entity
 from platform_assets.monitoring.retraining import RetrainingRule
 from platform_assets.training.transforms import Impute, OneHot, Scale, SelectBest
+from platform_assets.tuning.spec import Direction, OneOf, Real, Sampler, Whole
 
 
 class Form(dg.Model):
@@ -324,6 +325,30 @@ class TrainerForm(Choice):
     object: Maybe[Dotted] = None
 
 
+class DomainForm(Choice):
+    """What a searched setting may be."""
+
+    whole: Maybe[Annotated[Whole, SOUND]] = None
+    real: Maybe[Annotated[Real, SOUND]] = None
+    one_of: Maybe[Annotated[OneOf, SOUND]] = None
+
+
+class SearchForm(Form):
+    """A Search: `space` by the names of the trainer's settings."""
+
+    space: dict[str, DomainForm]
+    trials: int = 20
+    sampler: Sampler = "tpe"
+    workers: int = 1
+    measure: str = "validation_loss"
+    direction: Maybe[Direction] = None
+    split: Maybe[SplitForm] = None
+    pruning: bool = False
+    warm_up_trials: int = 4
+    warm_up_steps: int = 1
+    seed: int = 0
+
+
 class ModelForm(Form):
     """A Model; its endpoint is deployed in `environment`, whose policy its `gates` come on top of."""
 
@@ -339,6 +364,7 @@ class ModelForm(Form):
     environment: str = "prod"
     staging: str | None = "staging"
     retraining: RetrainingForm = RetrainingRule()
+    search: Maybe[SearchForm] = None
 
 
 class TeamForm(Form):

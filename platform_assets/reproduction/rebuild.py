@@ -84,7 +84,7 @@ def _declared(root: Path, order: Order) -> "Model":
     team = next((team for team, _ in teams(root, only=order.team) if team.name == order.team), None)
     for model in team.models if team else ():
         if model.name == order.model:
-            return replace(model, trainer=with_settings(model.trainer, order.changed)[0])
+            return replace(model, trainer=with_settings(model.trainer, order.changed)[0], search=None)
     told = f"the commit declares no model {order.team}/{order.model}"
     raise DeclarationError("declaration-invalid", told, "look at the record: another team may have had it then")
 

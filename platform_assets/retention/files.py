@@ -1,4 +1,4 @@
-"""Files that runs and services leave in the home and that are written no more: artifacts, compute logs, logs that were replaced."""
+"""Files that runs and services leave in the home and that are written no more: artifacts, searches, compute logs, old logs."""
 
 import re
 from collections.abc import Iterator
@@ -24,6 +24,12 @@ def run_logs(home: Home) -> Iterator[Path]:
 def closed_logs(home: Home) -> Iterator[Path]:
     """Logs of endpoints that a newer one has replaced."""
     yield from sorted((home.root / "endpoints").rglob("server.log.*"))
+
+
+def searches(home: Home) -> Iterator[tuple[str, Path]]:
+    """The trials of each search, by `<team>/<model>`; settings and values are in MLflow's and Dagster's databases too, and stay."""
+    for file in sorted(home.searches.glob("*/*/*.journal")):
+        yield file.parent.relative_to(home.searches).as_posix(), file
 
 
 def size_of(path: Path) -> int:

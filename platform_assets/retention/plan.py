@@ -8,7 +8,7 @@ import msgspec
 
 from formats.canonical import digest_of
 from platform_assets.promotion.evidence import Evidence
-from platform_assets.retention.files import age_of, artifacts_of, closed_logs, run_logs, size_of
+from platform_assets.retention.files import age_of, artifacts_of, closed_logs, run_logs, searches, size_of
 from platform_assets.retention.reachable import Reachable, reachable
 from platform_assets.retention.spec import RetentionPolicy
 from resources.installation import Installation
@@ -71,6 +71,7 @@ def planned(installation: Installation, evidence: Evidence, policy: RetentionPol
         *_bundles(installation, needed, policy, now),
         *_tables(installation, needed, policy, now),
         *_files(installation, needed, policy, now),
+        *_searches(installation, policy, now),
     )
     head: Head = evidence.ledger.head()
     kept = tuple(ref for _, ref, _ in _sets(needed))
@@ -136,6 +137,14 @@ def _files(installation: Installation, needed: Reachable, policy: RetentionPolic
             run = next((part for part in name.parts if part in kept), None)
             stays = f"of the run that made {str(kept[run])[:19]}" if run else _young(path, now, policy.logs)
             yield Piece(kind=kind, name=name.as_posix(), size=size_of(path), stays=stays)
+
+
+def _searches(installation: Installation, policy: RetentionPolicy, now: datetime) -> Iterator[Piece]:
+    home = installation.home
+    for model, path in searches(home):
+        stays = _held(policy, now, model) or _young(path, now, policy.logs)
+        name = path.relative_to(home.root).as_posix()
+        yield Piece(kind="search", name=name, size=size_of(path), stays=stays)
 
 
 def _young(path: Path, now: datetime, kept: timedelta) -> str | None:

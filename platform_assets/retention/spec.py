@@ -4,7 +4,7 @@
     predictions_days: 90       # how long the bundle behind an answer stays, so that the answer can be explained and replayed
     candidates_days: 30        # how long a candidate may be decided on after it was proposed
     versions_days: 30          # how long the earlier content of a table can be read
-    logs_days: 30              # logs that are closed, and artifacts of runs that made nothing that is kept
+    logs_days: 30              # logs that are closed, searches, and artifacts of runs that made nothing that is kept
     holds:                     # what the law or a person wants kept, whatever else is said
       - {subject: aviation/departure_delay, reason: claim 4711, until: 2027-01-01}
 

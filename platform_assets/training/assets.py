@@ -46,7 +46,8 @@ def model_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
     ) -> Materialized:
         ref = installation.lake.ref(f"{model.path(owner.team)}/training_set", context.partition_key)
         trainer, changed = with_changes(model.trainer, config)
-        changed_model = replace(model, trainer=trainer)
+        # What is searched holds for the declared settings, and a run may change them to others.
+        changed_model = replace(model, trainer=trainer, search=None)
         fingerprint = fingerprint_of(owner.team, changed_model)
         name = _name(fingerprint, ref)
         known = None if config.force else _known(installation, name)

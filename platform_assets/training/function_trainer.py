@@ -55,9 +55,14 @@ class FunctionTrainer(Trainer):
             on_epoch(0, trained.best)
         return trained
 
-    def measure(self, training: TrainingData, validation: TrainingData) -> Mapping[str, float]:
-        """As every trainer."""
-        return self._called(training, validation).best
+    def measure(
+        self, training: TrainingData, validation: TrainingData, on_epoch: Epoch | None = None
+    ) -> Mapping[str, float]:
+        """As every trainer; what the function measured is told once, when it returns."""
+        measures = self._called(training, validation).best
+        if on_epoch is not None:
+            on_epoch(0, measures)
+        return measures
 
     def _called(self, training: TrainingData, validation: TrainingData) -> TrainedModel:
         require_learnable(training, validation)

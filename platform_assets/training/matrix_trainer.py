@@ -110,9 +110,11 @@ class MatrixTrainer(Trainer):
             preparation.names,
         )
 
-    def measure(self, training: TrainingData, validation: TrainingData) -> Mapping[str, float]:
+    def measure(
+        self, training: TrainingData, validation: TrainingData, on_epoch: Epoch | None = None
+    ) -> Mapping[str, float]:
         """As every trainer."""
-        return self._first(training, validation, None)[2].at_best()
+        return self._first(training, validation, on_epoch)[2].at_best()
 
     def _first(
         self, training: TrainingData, validation: TrainingData, on_epoch: Epoch | None

@@ -24,7 +24,7 @@ class TrainingConfig(dg.Config):
 
 def training_form(trainer: Trainer) -> type[TrainingConfig]:
     """The form of runs that train with `trainer`."""
-    settings = _form(f"{type(trainer).__name__}Settings", _settings(trainer), str(trainer.kind))
+    settings = _form(f"{type(trainer).__name__}Settings", settings_of(trainer), str(trainer.kind))
     told = (
         "The trainer's settings, as declared. What is changed here holds for this run, and is part of its fingerprint."
     )
@@ -45,7 +45,7 @@ def with_settings(trainer: Trainer, asked: Mapping[str, Any]) -> tuple[Trainer, 
     Raises:
         DeclarationError: the trainer refuses a value, or does not have the setting.
     """
-    declared = _settings(trainer)
+    declared = settings_of(trainer)
     if unknown := sorted({*asked} - {*declared}):
         raise DeclarationError(
             "declaration-invalid", f"{trainer.kind} has no settings {unknown}", f"change some of {sorted(declared)}"
@@ -54,11 +54,16 @@ def with_settings(trainer: Trainer, asked: Mapping[str, Any]) -> tuple[Trainer, 
     merged = {
         name: {**declared[name], **value} if isinstance(value, Mapping) else value for name, value in changed.items()
     }
-    made: Trainer = replace(trainer, **merged)  # type: ignore[type-var] # every trainer is a dataclass
+    # What a form cannot hold of a mapping, such as None, stays as it is declared.
+    whole = {
+        name: {**getattr(trainer, name), **value} if isinstance(value, Mapping) else value
+        for name, value in merged.items()
+    }
+    made: Trainer = replace(trainer, **whole)  # type: ignore[type-var] # every trainer is a dataclass
     return made, merged
 
 
-def _settings(trainer: Trainer) -> dict[str, Any]:
+def settings_of(trainer: Trainer) -> dict[str, Any]:
     """Name and value of each field that a form can hold: plain values, and mappings of them."""
     found = {field.name: getattr(trainer, field.name) for field in fields(trainer)}  # type: ignore[arg-type] # as above
     held = {name: _plain_part(value) if isinstance(value, Mapping) else value for name, value in found.items()}

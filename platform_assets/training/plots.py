@@ -27,7 +27,7 @@ def line_plot(lines: Mapping[str, Sequence[float]], x_label: str) -> str:
         axes.set_xlabel(x_label)
         axes.legend()
 
-    return _picture(draw)
+    return picture(draw)
 
 
 def roc_plot(label: Floats, scores: Mapping[str, Floats]) -> str:
@@ -41,7 +41,7 @@ def roc_plot(label: Floats, scores: Mapping[str, Floats]) -> str:
         axes.set_ylabel("true positive rate")
         axes.legend()
 
-    return _picture(draw)
+    return picture(draw)
 
 
 def roc_curve(label: Floats, score: Floats) -> tuple[Floats, Floats]:
@@ -76,7 +76,7 @@ def reliability_plot(table: pl.DataFrame) -> str:
         axes.set_xlabel("predicted")
         axes.set_ylabel("observed")
 
-    return _picture(draw)
+    return picture(draw)
 
 
 def _ends(table: pl.DataFrame) -> tuple[float, float]:
@@ -103,7 +103,8 @@ def _sketch(curves: Sequence[tuple[Floats, Floats]]) -> str:
     return f"![plot](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
 
 
-def _picture(draw: Callable[["Axes"], None]) -> str:
+def picture(draw: Callable[["Axes"], None]) -> str:
+    """What `draw` draws, as markdown."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -188,11 +188,13 @@ class TorchTrainer(Trainer):
 
         return fit_torch(self, training, validation, on_epoch, everything)
 
-    def measure(self, training: TrainingData, validation: TrainingData) -> Mapping[str, float]:
+    def measure(
+        self, training: TrainingData, validation: TrainingData, on_epoch: Epoch | None = None
+    ) -> Mapping[str, float]:
         """As every trainer; nothing is refitted."""
         from platform_assets.training.torch_trainer import measure_torch
 
-        return measure_torch(self, training, validation)
+        return measure_torch(self, training, validation, on_epoch)
 
 
 def vocabulary(frame: pl.DataFrame, columns: Sequence[str]) -> dict[str, tuple[str, ...]]:

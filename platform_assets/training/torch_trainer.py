@@ -49,11 +49,13 @@ def fit_torch(
     return TrainedModel(onnx, predict, curves, parameters, _best(curves), inputs)
 
 
-def measure_torch(trainer: TorchTrainer, training: TrainingData, validation: TrainingData) -> dict[str, float]:
+def measure_torch(
+    trainer: TorchTrainer, training: TrainingData, validation: TrainingData, on_epoch: Epoch | None = None
+) -> dict[str, float]:
     """Build, train with early stopping, and return what was measured at the best epoch. See `TorchTrainer`."""
     require_learnable(training, validation)
     with _reproducible(trainer.seed, trainer.threads):
-        return _best(_train(trainer, _built(trainer, training)[0], training, validation, None))
+        return _best(_train(trainer, _built(trainer, training)[0], training, validation, on_epoch))
 
 
 def _built(trainer: TorchTrainer, examples: TrainingData) -> tuple["torch.nn.Module", tuple[str, ...]]:

@@ -48,5 +48,10 @@ class Trainer(ABC):
         """
 
     @abstractmethod
-    def measure(self, training: "TrainingData", validation: "TrainingData") -> Mapping[str, float]:
-        """Train on `training`, and return the measures on `validation` of what would be kept; nothing is exported."""
+    def measure(
+        self, training: "TrainingData", validation: "TrainingData", on_epoch: "Epoch | None" = None
+    ) -> Mapping[str, float]:
+        """Train on `training`, and return the measures on `validation` of what would be kept; nothing is exported.
+
+        `on_epoch` is called as by `fit`; what it raises ends the training, and comes out.
+        """

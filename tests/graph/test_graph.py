@@ -53,7 +53,15 @@ def test_every_asset_is_owned_and_described_and_fresh_if_a_run_makes_it(location
 @pytest.mark.parametrize("location", LOCATIONS)
 def test_training_assets_carry_no_automation(location: str) -> None:
     for spec in LOCATIONS[location].resolve_all_asset_specs():
-        if spec.key.path[-1] in {"training_set", "evaluation_set", "model", "evaluation", "release", "endpoint"}:
+        if spec.key.path[-1] in {
+            "training_set",
+            "evaluation_set",
+            "model",
+            "search",
+            "evaluation",
+            "release",
+            "endpoint",
+        }:
             assert spec.automation_condition is None, spec.key
 
 

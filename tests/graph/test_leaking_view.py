@@ -73,7 +73,7 @@ def definitions_with(view: FeatureView) -> dg.Definitions:
     """The team's, with `view` in the training set, a quick trainer, and no gates but the policy's."""
     dataset = dataclasses.replace(DEPARTURES, views=(*DEPARTURES.views, view))
     trainer = TorchTrainer(build, epochs=1)
-    model = dataclasses.replace(DEPARTURE_DELAY, training_set=dataset, trainer=trainer, gates=())
+    model = dataclasses.replace(DEPARTURE_DELAY, training_set=dataset, trainer=trainer, search=None, gates=())
     return team_definitions(dataclasses.replace(TEAM, views=(*TEAM.views, view), models=(model,)))
 
 

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from textwrap import dedent
 
@@ -76,6 +77,18 @@ def flaky(context: dg.AssetExecutionContext, tracking: ExperimentTracking) -> No
         experiment.tag("attempt", str(context.retry_number))
 
 
+@dg.asset
+def nested(context: dg.AssetExecutionContext, tracking: ExperimentTracking) -> None:
+    """Runs within a run, each with another end."""
+    with tracking.run(context, "rail.delay", {}, {}) as experiment:
+        with experiment.child("first", {"depth": 3, "absent": None}, {"turn": "0"}) as child:
+            child.metrics({"loss": 0.5})
+        with suppress(RuntimeError), experiment.child("second", {}, {}):
+            raise RuntimeError("no trains")
+        with experiment.child("third", {}, {}):
+            raise KeyboardInterrupt
+
+
 def materialize(
     tracking: ExperimentTracking, instance: dg.DagsterInstance, *assets: dg.AssetsDefinition
 ) -> dg.ExecuteInProcessResult:
@@ -117,6 +130,32 @@ def test_whatever_a_step_does_its_run_ends(tracking: ExperimentTracking) -> None
         assert statuses(tracking) == ["FAILED", "KILLED"]
         assert materialize(tracking, instance, trained).success
     assert statuses(tracking) == ["FAILED", "FINISHED", "KILLED"]
+
+
+def test_runs_within_a_run_end_each_by_itself_and_lead_to_it(tracking: ExperimentTracking) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = materialize(tracking, instance, nested)
+        assert not result.success
+        by_name = {run.info.run_name: run for run in runs(tracking)}
+        parent = by_name.pop(result.run_id[:8])
+        assert {name: run.info.status for name, run in by_name.items()} == {
+            "first": "FINISHED",
+            "second": "FAILED",
+            "third": "KILLED",
+        }
+        assert parent.info.status == "KILLED"
+        first = by_name["first"]
+        assert (first.data.params, first.data.metrics) == ({"depth": "3"}, {"loss": 0.5})
+        for run in by_name.values():
+            assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+            assert run.data.tags["dagster/run_id"] == result.run_id
+        left = {"mlflow.parentRunId": parent.info.run_id, "dagster/run_id": result.run_id}
+        tracking.client.create_run("0", tags=left)
+        assert len(tracking.close_orphans(instance)) == 1
+        dagster_run = instance.get_run_by_id(result.run_id)
+        assert dagster_run is not None
+        assert dagster_run.tags[MLFLOW_RUN] == parent.info.run_id
+    assert "RUNNING" not in statuses(tracking)
 
 
 def test_a_retried_step_goes_on_with_its_run(tracking: ExperimentTracking) -> None:

@@ -33,10 +33,12 @@ PROD = "departure_delay_prod"
 def definitions(gates: Sequence[AnyGate] = (), seed: int = 0, **changes: Any) -> dg.Definitions:
     """The team's definitions with a quick trainer and these gates on top of the policy's; another seed gives another bundle.
 
-    `changes` are of the model's other fields.
+    `changes` are of the model's other fields. It has no search, whose space would have to fit any trainer.
     """
     trainer = TorchTrainer(build, epochs=1, seed=seed)
-    model = dataclasses.replace(DEPARTURE_DELAY, **{"trainer": trainer, "gates": tuple(gates), **changes})
+    model = dataclasses.replace(
+        DEPARTURE_DELAY, **{"trainer": trainer, "search": None, "gates": tuple(gates), **changes}
+    )
     return team_definitions(dataclasses.replace(TEAM, models=(model,)))
 
 

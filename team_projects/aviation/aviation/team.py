@@ -27,8 +27,11 @@ from platform_assets import (
     MetricFloor,
     Model,
     NoLeakage,
+    OneOf,
     Rate,
     RawTable,
+    Real,
+    Search,
     SizeBudget,
     SliceGap,
     Source,
@@ -39,6 +42,8 @@ from platform_assets import (
     TeamMeasured,
     TorchTrainer,
     TrainingSet,
+    WalkForward,
+    Whole,
     WindowedView,
     WorstSlice,
 )
@@ -179,6 +184,19 @@ CARD: Final = Card(
     ),
 )
 
+# Three weeks, each after what is learnt from, as the model is used.
+SETTINGS: Final = Search(
+    {
+        "learning_rate": Real(3e-4, 6e-3, log=True),
+        "weight_decay": Real(1e-3, 1e-1, log=True),
+        "batch_size": OneOf((256, 512, 1024)),
+        "epochs": Whole(2, 8),
+    },
+    trials=12,
+    split=WalkForward(steps=3, horizon=WEEK),
+    pruning=True,
+)
+
 DEPARTURE_DELAY: Final = Model(
     name="departure_delay",
     description="The probability that a flight leaves 15 minutes late or more, or never, asked 60 minutes before schedule.",
@@ -209,6 +227,7 @@ DEPARTURE_DELAY: Final = Model(
     measurements={"board_cost": board_cost},
     baseline_by=("carrier", "departure_hour"),
     slices=("carrier", "origin"),
+    search=SETTINGS,
 )
 
 TEAM: Final = Team(

@@ -33,6 +33,7 @@ from platform_assets.training.sklearn_trainer import SklearnTrainer
 from platform_assets.training.spec import TorchTrainer
 from platform_assets.training.transforms import Impute, OneHot
 from platform_assets.training.xgboost_trainer import XGBoostTrainer
+from platform_assets.tuning.spec import Search
 from tests.graph.snapshot import _location
 
 YAML = Path(__file__).with_name("aviation.yaml")
@@ -51,6 +52,7 @@ FORMS = {
     XGBoostTrainer: forms.XGBoostForm,
     SklearnTrainer: forms.SklearnForm,
     FunctionTrainer: forms.FunctionForm,
+    Search: forms.SearchForm,
     Model: forms.ModelForm,
     Team: forms.TeamForm,
 }

@@ -181,8 +181,10 @@ def test_the_trainers_of_their_page_train(example: ModuleType) -> None:
     page = (ROOT / "docs" / "training.md").read_text()
     kinds = [name for name in platform_assets.__all__ if name.endswith("Trainer") and name != "Trainer"]
     assert [name for name in kinds if f"`{name}(" not in page] == []
-    team = dataclasses.replace(example.RAIL, models=(names["model"],))
-    dg.Definitions.validate_loadable(example.team_definitions(team))
+    team = dataclasses.replace(example.RAIL, models=(names["searched"],))
+    definitions = example.team_definitions(team)
+    dg.Definitions.validate_loadable(definitions)
+    assert dg.AssetKey(["rail", "late_train", "search"]) in definitions.resolve_asset_graph().get_all_asset_keys()
 
 
 def test_the_view_in_sql_of_its_page_computes(example: ModuleType) -> None:

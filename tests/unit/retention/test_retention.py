@@ -148,6 +148,19 @@ def test_each_term_of_the_policy_keeps_what_it_is_about(kept: Kept) -> None:
     assert OTHER_ARTIFACTS not in kept.going(RetentionPolicy(releases=1, logs_days=1000))
 
 
+def test_a_search_that_nobody_went_on_with_goes_and_one_of_a_held_model_stays(kept: Kept) -> None:
+    file = kept.home.searches / MODEL / "2013-03-01-0123456789abcdef.journal"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"{}\n")
+    name = f"searches/{MODEL}/{file.name}"
+    assert "kept 30 days" in str(kept.why(name, now=datetime.now(UTC)))
+    hold = Hold(subject=MODEL, reason="claim 4711")
+    assert kept.why(name, RetentionPolicy(releases=1, holds=(hold,))) == "held: claim 4711"
+    assert name in kept.going()
+    sweep(kept.installation, kept.plan(), actor="test")
+    assert not file.exists()
+
+
 @pytest.mark.parametrize("subject", ["aviation", MODEL, ENDPOINT, "the bundle"])
 def test_a_hold_keeps_until_its_last_day_is_over(kept: Kept, subject: str) -> None:
     hold = Hold(subject=kept.first if subject == "the bundle" else subject, reason="claim 4711", until=LATER.date())

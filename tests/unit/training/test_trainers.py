@@ -148,6 +148,30 @@ def test_it_stops_when_validation_gets_worse_and_keeps_the_best(name: str) -> No
     assert TRAINERS[name].measure(training, validation) == trained.best
 
 
+@pytest.mark.parametrize("name", ["torch", "lightgbm", "xgboost", "histograms", "logistic regression", "function"])
+def test_measuring_tells_each_step_and_ends_when_it_is_told_to(name: str) -> None:
+    class EnoughError(Exception):
+        pass
+
+    told: list[Mapping[str, float]] = []
+    training, validation = parts(rows=1_500)
+    measured = TRAINERS[name].measure(training, validation, lambda _, measures: told.append(dict(measures)))
+    assert 0 < len(told) <= TRAINERS[name].steps
+    losses = [step["validation_loss"] for step in told]
+    assert measured["validation_loss"] == pytest.approx(min(losses))
+    count = 0
+
+    def enough(number: int, _: Mapping[str, float]) -> None:
+        nonlocal count
+        count += 1
+        if number == min(1, len(told) - 1):
+            raise EnoughError
+
+    with pytest.raises(EnoughError):
+        TRAINERS[name].measure(training, validation, enough)
+    assert count == min(2, len(told))
+
+
 @pytest.mark.parametrize("name", ["lightgbm", "xgboost", "histograms"])
 def test_a_refit_learns_from_the_validation_part_too(name: str) -> None:
     trainer: Any = TRAINERS[name]
