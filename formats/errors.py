@@ -64,6 +64,7 @@ ErrorCode = Literal[
     "endpoint-unstable",
     "endpoint-crash-loop",
     "endpoint-overloaded",
+    "deadline-exceeded",
     "endpoint-not-found",
     "runtime-not-running",
     "prediction-not-found",

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 
+from serving.deadline import Deadline, deadline_of
 from serving.http import (
     TEXT,
     Disconnected,
@@ -29,7 +30,7 @@ MAX_IN_FLIGHT = 1024
 _OVERLOADED = "endpoint-overloaded"
 
 Get = Callable[[], Response]
-Post = Callable[[bytes], Awaitable[Response]]
+Post = Callable[[bytes, Deadline], Awaitable[Response]]
 
 
 class Application:
@@ -98,19 +99,27 @@ class Application:
         raise Refusal(404, "not-found", f"there is no {path[:200]}", "GET /openapi.json lists the paths")
 
     async def _post(self, method: str, scope: Scope, receive: Receive, post: Post) -> Response:
-        _require(method, "POST")
-        if self._in_flight >= self._limit:
-            raise Refusal(503, _OVERLOADED, f"{self._in_flight} requests are under way", "try again in a second")
-        self._in_flight += 1
         try:
-            return await post(await read_json_body(scope, receive))
+            _require(method, "POST")
+            deadline = deadline_of(scope["headers"])
+            if self._in_flight >= self._limit:
+                raise self._overload()
+            self._in_flight += 1
+            try:
+                return await post(await deadline.meet(read_json_body(scope, receive), "body"), deadline)
+            finally:
+                self._in_flight -= 1
         except Refusal as refusal:
             return self._refuse(refusal)
-        finally:
-            self._in_flight -= 1
+
+    def _overload(self) -> Refusal:
+        message = f"{self._in_flight} requests are under way"
+        return Refusal(503, _OVERLOADED, message, "try again in a second", reason="in-flight")
 
     def _refuse(self, refusal: Refusal) -> Response:
         self._metrics.errors[refusal.code] += 1
+        if refusal.reason is not None:
+            self._metrics.turned_away[refusal.code, refusal.reason] += 1
         response = Response(refusal.status, refusal.body)
         if refusal.status == 503:
             return response._replace(headers=(*response.headers, (b"retry-after", b"1")))

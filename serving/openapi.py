@@ -4,6 +4,8 @@ from typing import Any
 
 import msgspec
 
+from serving.answer_headers import MAX_IDS
+from serving.deadline import HEADER, MAX_MILLISECONDS
 from serving.model import Model
 from serving.refusals import FieldError
 
@@ -40,6 +42,7 @@ def openapi(model: Model, endpoint: str) -> dict[str, Any]:
         "info": {"title": endpoint, "version": model.digest, "description": f"Predictions of {model.contract.model}."},
         "paths": {
             "/predict": {"post": _predict({"anyOf": [*rows, many]}, [answer.__name__ for answer in answers])},
+            f"/v2/models/{model.contract.model}/infer": {"post": _infer()},
             "/readyz": {"get": _get("Ready to answer", "Readiness")},
             **{path: {"get": _get(about)} for path, about in _PLAIN.items()},
         },
@@ -58,25 +61,53 @@ _PLAIN = {
 }
 
 
+_REFUSALS = {
+    "400": "Not JSON, or a deadline that is none",
+    "413": "Too large",
+    "415": "Not declared as JSON",
+    "422": "Breaks the contract",
+    "503": "No valid release, no online store, or too many requests; retry-after says in how many seconds to try again",
+    "504": "The deadline was over before the model ran; nothing was inferred",
+}
+
+_ANSWER_HEADERS = {
+    "x-roadbed-model": "The model's name",
+    "x-roadbed-release": "The release that answered",
+    "x-roadbed-bundle": "The digest of the bundle that answered: the model's version",
+    "x-roadbed-prediction": f"The ids (UUIDv7) of the rows in the prediction log, in their order, of up to {MAX_IDS} rows",
+    "x-roadbed-stale": "The columns that are stale in any row; absent when none is",
+    "x-roadbed-missing": "The columns that are missing in any row; absent when none is",
+    "x-roadbed-degraded": "The columns whose value was replaced in any row; absent when none was",
+}
+
+_DEADLINE = {
+    "name": HEADER.decode(),
+    "in": "header",
+    "required": False,
+    "description": "How many milliseconds the caller waits from now on; a request that is late is refused and not inferred",
+    "schema": {"type": "integer", "minimum": 0, "maximum": MAX_MILLISECONDS},
+}
+
+
 def _predict(request: dict[str, Any], names: list[str]) -> dict[str, Any]:
-    answers = {"anyOf": [_reference(name) for name in names]}
-    refusals = {
-        "400": "Not JSON",
-        "413": "Too large",
-        "415": "Not declared as JSON",
-        "422": "Breaks the contract",
-        "503": "No valid release, no online store, or too many requests",
+    summary = "Predict one row or many, by key or in full"
+    return _asking(summary, request, {"anyOf": [_reference(name) for name in names]})
+
+
+def _infer() -> dict[str, Any]:
+    return _asking("Open Inference Protocol: predict full rows as tensors", {"type": "object"}, {"type": "object"})
+
+
+def _asking(summary: str, request: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    headers = {name: {"description": about, "schema": {"type": "string"}} for name, about in _ANSWER_HEADERS.items()}
+    refused = {
+        code: {"description": text, "content": _json(_reference("RefusalBody"))} for code, text in _REFUSALS.items()
     }
     return {
-        "summary": "Predict one row or many, by key or in full",
+        "summary": summary,
+        "parameters": [_DEADLINE],
         "requestBody": {"required": True, "content": _json(request)},
-        "responses": {
-            "200": {"description": "Answered", "content": _json(answers)},
-            **{
-                code: {"description": text, "content": _json(_reference("RefusalBody"))}
-                for code, text in refusals.items()
-            },
-        },
+        "responses": {"200": {"description": "Answered", "headers": headers, "content": _json(answer)}, **refused},
     }
 
 

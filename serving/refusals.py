@@ -30,11 +30,24 @@ class _Body(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Refusal(Exception):  # noqa: N818 - not an error of the server: the answer that a request deserves
-    """Ends a request with `status` and a body that says why."""
+    """Ends a request with `status` and a body that says why.
 
-    def __init__(self, status: int, code: str, message: str, hint: str = "", errors: Sequence[FieldError] = ()) -> None:
+    A `reason` has the request that nothing is wrong with, and that was turned away all the same; it is counted by that.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        hint: str = "",
+        errors: Sequence[FieldError] = (),
+        *,
+        reason: str | None = None,
+    ) -> None:
         self.status = status
         self.code = code
+        self.reason = reason
         self._body = _Body(code, message, hint, errors)
         super().__init__(f"{status} [{code}] {message}")
 
