@@ -18,8 +18,9 @@ from serving.http import (
     send_response,
 )
 from serving.metrics import Metrics
+from serving.model import Model
 from serving.open_inference import model_metadata
-from serving.openapi import Readiness, openapi
+from serving.openapi import Readiness, StoreStatus, openapi
 from serving.predictor import Predictor
 from serving.refusals import Refusal
 from serving.releases import Releases
@@ -151,11 +152,19 @@ class Application:
                 "expires_at": None if document is None else document.expires_at,
                 "considered": self._releases.considered,
                 "last_error": self._releases.fault if ready else self._releases.trouble(),
+                "online_store": None if serving is None else self._store_of(serving.model),
                 "requests": self._metrics.requests.total(),
                 "uptime": round(time.monotonic() - self._started, 3),
                 "pid": os.getpid(),
             }
         )
+
+    def _store_of(self, model: Model) -> StoreStatus | None:
+        """How the store is doing that the model's features come from; None where none does."""
+        if not model.views.views:
+            return None
+        state = self._predictor.store_state
+        return StoreStatus(state.circuit, state.failures, state.fault, model.views.without_store)
 
     async def _v2_model(self, rest: str, method: str, scope: Scope, receive: Receive) -> Response:
         if rest.endswith("/infer"):

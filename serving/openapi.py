@@ -7,7 +7,7 @@ import msgspec
 from serving.answer_headers import MAX_IDS
 from serving.deadline import HEADER, MAX_MILLISECONDS
 from serving.model import Model
-from serving.refusals import FieldError
+from serving.refusals import Fault, FieldError
 
 
 class RefusalBody(msgspec.Struct, frozen=True):
@@ -26,6 +26,15 @@ class Readiness(msgspec.Struct, frozen=True):
     bundle: str
     sequence: int
     state: str
+
+
+class StoreStatus(msgspec.Struct, frozen=True):
+    """How the online store is doing, and what rows by key get while it is not asked."""
+
+    circuit: str
+    failures: int
+    fault: Fault | None
+    without_store: str
 
 
 def openapi(model: Model, endpoint: str) -> dict[str, Any]:

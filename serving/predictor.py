@@ -14,6 +14,7 @@ from serving.http import Response
 from serving.marks import UNMARKED, Marks
 from serving.metrics import Metrics
 from serving.online_features import OnlineFeatures
+from serving.online_reader import StoreState
 from serving.open_inference import decode_infer, infer_response
 from serving.prediction_log import PredictionLog
 from serving.records import Occasion, records
@@ -40,6 +41,11 @@ class Predictor:
         self._store = store
         self._log = log
         self._metrics = metrics
+
+    @property
+    def store_state(self) -> StoreState:
+        """How the online store is doing."""
+        return self._store.state
 
     async def predict(self, body: bytes, deadline: Deadline) -> Response:
         """Answer `POST /predict`. Raises Refusal."""
