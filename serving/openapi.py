@@ -55,7 +55,9 @@ def openapi(model: Model, endpoint: str) -> dict[str, Any]:
             "/readyz": {"get": _get("Ready to answer", "Readiness")},
             **{path: {"get": _get(about)} for path, about in _PLAIN.items()},
         },
-        "components": {"schemas": components},
+        "components": {"schemas": components, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
+        # Either without a key or with one: only the endpoint's answers say whether it takes one.
+        "security": [{}, {"key": []}],
     }
 
 
@@ -72,9 +74,12 @@ _PLAIN = {
 
 _REFUSALS = {
     "400": "Not JSON, or a deadline that is none",
+    "401": "The endpoint takes a key, and this is none of its keys",
+    "403": "The key does not open this",
     "413": "Too large",
     "415": "Not declared as JSON",
     "422": "Breaks the contract",
+    "429": "The key asked too often; retry-after says in how many seconds to try again",
     "503": "No valid release, no online store, or too many requests; retry-after says in how many seconds to try again",
     "504": "The deadline was over before the model ran; nothing was inferred",
 }
