@@ -18,6 +18,7 @@ FORMAT = "roadbed/contract@1"
 
 ColumnType = Literal["float", "int", "bool", "text"]
 Classification = Literal["public", "internal", "personal"]
+WithoutStore = Literal["refuse", "default"]
 _Extent = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -82,7 +83,9 @@ class View(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 class ServingContract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Columns in the order of the model's inputs (per type), views, the name of the output, and what is answered.
 
-    A binary task is left out of the file: bundles that were built before there were others keep their digest.
+    `without_store` says what rows by key get while the online store cannot be read: `refuse` them, or answer by `default`, with
+    every column of a view missing. A binary task and `refuse` are left out of the file: bundles that were built before there were
+    others keep their digest.
     """
 
     model: str
@@ -91,6 +94,12 @@ class ServingContract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     output: str = "probability"
     format: str = FORMAT
     other_task: Multiclass | Regression | msgspec.UnsetType = msgspec.field(name="task", default=msgspec.UNSET)
+    fallback: Literal["default"] | msgspec.UnsetType = msgspec.field(name="without_store", default=msgspec.UNSET)
+
+    @property
+    def without_store(self) -> WithoutStore:
+        """What rows by key get while the online store cannot be read."""
+        return "refuse" if isinstance(self.fallback, msgspec.UnsetType) else self.fallback
 
     @property
     def task(self) -> Task:

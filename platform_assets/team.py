@@ -2,8 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
+from msgspec import UNSET, structs
+
+from formats.contract import ServingContract, WithoutStore
 from formats.errors import DeclarationError
 from formats.task import kind_of
 from platform_assets.calendar import Calendar
@@ -32,7 +35,8 @@ class Model:
     broken down. `gates` come on top of the policy of `environment`, where the endpoint that people use is deployed; a candidate
     runs in `staging` before, unless that is None. `card` is what only the team can say on the model card. `measurements` are the
     team's own figures by name, computed when a candidate is evaluated from the hold-out rows and the model's answer to each;
-    gates compare them (`TeamMeasured`). `search` looks for better settings of the trainer, when somebody asks for it.
+    gates compare them (`TeamMeasured`). `search` looks for better settings of the trainer, when somebody asks for it. `without_store` says what the endpoint does with rows by key while the online store cannot
+    be read: `refuse` them with 503, or answer by `default`, as if the store had no row of them, and mark what is missing.
     """
 
     name: str
@@ -48,12 +52,19 @@ class Model:
     staging: str | None = "staging"
     retraining: RetrainingRule = field(default_factory=RetrainingRule)
     search: Search | None = None
+    without_store: WithoutStore = "refuse"
 
     def __post_init__(self) -> None:
         # Settings that cannot be told apart would be a cache hit for each other.
         plain(self.trainer)
         if self.search is not None:
             require_searchable(self.name, self.trainer, self.training_set, self.search)
+        if self.without_store not in get_args(WithoutStore):
+            raise DeclarationError(
+                "declaration-invalid",
+                f"model {self.name} says {self.without_store!r} of rows by key while the online store is away",
+                f"without_store is one of {', '.join(get_args(WithoutStore))}",
+            )
         task = self.training_set.label.task
         strange = [gate.name for gate in self.gates if not gate.applies_to(task)]
         if strange:
@@ -67,6 +78,12 @@ class Model:
     def path(self, team: str) -> str:
         """`<team>/<model>`."""
         return f"{team}/{self.name}"
+
+    def contract(self, team: str) -> ServingContract:
+        """What its endpoints take and give: derived, never written twice."""
+        derived = self.training_set.contract(team, self.name)
+        fallback = UNSET if self.without_store == "refuse" else self.without_store
+        return structs.replace(derived, fallback=fallback)
 
     @property
     def environments(self) -> tuple[str, ...]:

@@ -32,6 +32,10 @@ class EndpointRuntime(ABC):
     def url(self, endpoint: str) -> str:
         """The base URL of the endpoint. Raises EndpointError when it never ran."""
 
+    def headers(self, endpoint: str) -> dict[str, str]:  # noqa: ARG002 a runtime without keys needs no name
+        """What the platform itself sends to be let in, where the endpoint asks for a key."""
+        return {}
+
     @abstractmethod
     def sleep(self, endpoint: str) -> None:
         """Stop the endpoint's server and keep its release."""

@@ -13,6 +13,7 @@ import msgspec
 from typing_extensions import override
 
 from formats.durable import write_atomic
+from formats.endpoint_keys import platform_headers
 from formats.errors import EndpointError, HostError
 from formats.failpoints import failpoint
 from formats.home import Home
@@ -87,6 +88,10 @@ class LocalEndpointRuntime(EndpointRuntime):
         if port is None:
             raise EndpointError("endpoint-not-found", f"{endpoint} never ran here", "materialize its endpoint asset")
         return f"http://127.0.0.1:{port}"
+
+    @override
+    def headers(self, endpoint: str) -> dict[str, str]:
+        return platform_headers(self._folder(endpoint))
 
     @override
     def sleep(self, endpoint: str) -> None:

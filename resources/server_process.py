@@ -17,6 +17,7 @@ import msgspec
 
 from formats import failpoints
 from formats.durable import write_atomic
+from formats.endpoint_keys import platform_headers
 from formats.errors import HostError
 from formats.home import Home
 from resources.endpoint_state import LastError
@@ -133,7 +134,7 @@ class ServerProcess:
             return None
         connection = http.client.HTTPConnection(_HOST, port, timeout=_PROBE_SECONDS)
         try:
-            connection.request("GET", "/status", headers={"connection": "close"})
+            connection.request("GET", "/status", headers={"connection": "close", **platform_headers(self._folder)})
             status = msgspec.json.decode(connection.getresponse().read(), type=Status)
         except (OSError, http.client.HTTPException, msgspec.DecodeError):
             return None

@@ -9,14 +9,17 @@ import os
 import signal
 import socket
 import sys
+from ipaddress import ip_address
 from pathlib import Path
 
 import msgspec
 import uvicorn
 
+from formats.endpoint_keys import FILE
 from formats.errors import HostError
 from formats.home import Home
 from formats.redis_place import RedisPlace
+from serving.access import Access
 from serving.application import MAX_IN_FLIGHT, Application
 from serving.clock import ServingClock
 from serving.lifetime import die_with, is_orphan
@@ -38,9 +41,16 @@ class Service:
     """One endpoint's application and what keeps it current, wired to the state folder."""
 
     def __init__(
-        self, home: Home, endpoint: str, max_in_flight: int, parent: int | None, redis: RedisPlace | None
+        self,
+        home: Home,
+        endpoint: str,
+        access: Access,
+        max_in_flight: int,
+        parent: int | None,
+        redis: RedisPlace | None,
     ) -> None:
         self._parent = parent
+        self._access = access
         self._clock = ServingClock(home.clock)
         metrics = Metrics()
         self._releases = Releases(home, endpoint, self._clock, metrics.batch.observe)
@@ -51,7 +61,7 @@ class Service:
             "roadbed_log_writer_restarts_total", "counter", "Restarts of the log's writer.", lambda: log.restarts
         )
         predictor = Predictor(endpoint, self._clock, self._releases, self._store, log, metrics)
-        self.application = Application(endpoint, self._releases, predictor, metrics, max_in_flight)
+        self.application = Application(endpoint, self._releases, predictor, metrics, access, max_in_flight)
         self.application.on_startup, self.application.on_shutdown = self._startup, self._shutdown
         self._looked = asyncio.Event()
         self._polling: asyncio.Task[None] | None = None
@@ -68,6 +78,7 @@ class Service:
             self._clock.refresh()
             self._store.refresh()
             self._log.tend()
+            self._access.refresh()
             await self._releases.poll()
             self._looked.set()
             if self._parent is not None and is_orphan(self._parent):
@@ -113,19 +124,43 @@ def listen(host: str, port: int, descriptor: int | None) -> socket.socket:
         raise HostError("port-in-use", f"port {port} of {host} is taken", hint) from error
 
 
+def guard(listener: socket.socket, folder: Path) -> Access:
+    """Who may ask the endpoint in `folder`. Raises HostError when it is to listen beyond this machine without a key."""
+    beyond = _is_beyond(listener)
+    access = Access(folder, required=beyond)
+    access.refresh()
+    if beyond and not access.has_keys:
+        listener.close()
+        why = access.fault.message if access.fault else f"there is no {folder / FILE}"
+        raise HostError(
+            "keys-unusable",
+            f"the endpoint is to listen beyond this machine, and no key guards it: {why}",
+            "make one with `roadbed key make`, or listen on 127.0.0.1",
+        )
+    return access
+
+
+def _is_beyond(listener: socket.socket) -> bool:
+    """Whether others than this machine's processes reach the socket."""
+    if listener.family == socket.AF_UNIX:
+        return False
+    return not ip_address(str(listener.getsockname()[0]).partition("%")[0]).is_loopback
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until SIGTERM. The exit status is 0, or 3 when the port is taken."""
+    """Serve until SIGTERM. The exit status is 0, or 3 when the port is taken or no key guards it."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     if options.parent is not None:
         die_with(options.parent)
+    home = Home(options.home.resolve())
     try:
         listener = listen(options.host, options.port, options.fd)
+        access = guard(listener, home.endpoint(options.endpoint))
     except HostError as error:
         _log.critical("%s", error)
         return 3
-    home = Home(options.home.resolve())
-    service = Service(home, options.endpoint, options.max_in_flight, options.parent, options.redis)
+    service = Service(home, options.endpoint, access, options.max_in_flight, options.parent, options.redis)
     config = uvicorn.Config(
         service.application,
         loop="uvloop",

@@ -4,8 +4,13 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable
+from typing import Final
 
+from formats.endpoint_keys import Scope as KeyScope
+from serving.access import Access
+from serving.deadline import Deadline, deadline_of
 from serving.http import (
+    JSON,
     TEXT,
     Disconnected,
     Receive,
@@ -17,8 +22,9 @@ from serving.http import (
     send_response,
 )
 from serving.metrics import Metrics
+from serving.model import Model
 from serving.open_inference import model_metadata
-from serving.openapi import Readiness, openapi
+from serving.openapi import Readiness, StoreStatus, openapi
 from serving.predictor import Predictor
 from serving.refusals import Refusal
 from serving.releases import Releases
@@ -27,9 +33,10 @@ _log = logging.getLogger(__name__)
 
 MAX_IN_FLIGHT = 1024
 _OVERLOADED = "endpoint-overloaded"
+_READERS: Final[tuple[KeyScope, ...]] = ("predict", "status")
 
 Get = Callable[[], Response]
-Post = Callable[[bytes], Awaitable[Response]]
+Post = Callable[[bytes, Deadline], Awaitable[Response]]
 
 
 class Application:
@@ -41,27 +48,30 @@ class Application:
         releases: Releases,
         predictor: Predictor,
         metrics: Metrics,
+        access: Access,
         max_in_flight: int = MAX_IN_FLIGHT,
     ) -> None:
         self._endpoint = endpoint
         self._releases = releases
         self._predictor = predictor
         self._metrics = metrics
+        self._access = access
         self._limit = max_in_flight
         self._in_flight = 0
         self._started = time.monotonic()
         self.on_startup: Callable[[], Awaitable[None]] = _nothing
         self.on_shutdown: Callable[[], Awaitable[None]] = _nothing
-        self._gets: dict[str, Get] = {
-            "/livez": lambda: json_response({"live": True}),
-            "/readyz": self._readyz,
-            "/status": self._status,
-            "/metrics": lambda: Response(200, self._metrics.render().encode(), TEXT),
-            "/contract": lambda: json_response(self._releases.current().model.contract),
-            "/openapi.json": lambda: json_response(openapi(self._releases.current().model, self._endpoint)),
-            "/v2": lambda: json_response({"name": "roadbed", "version": "2", "extensions": []}),
-            "/v2/health/live": lambda: json_response({"live": True}),
-            "/v2/health/ready": self._v2_ready,
+        # Whoever runs the server asks whether it lives without a key.
+        self._gets: dict[str, tuple[Get, tuple[KeyScope, ...]]] = {
+            "/livez": (lambda: json_response({"live": True}), ()),
+            "/readyz": (self._readyz, ()),
+            "/status": (self._status, ("status",)),
+            "/metrics": (lambda: Response(200, self._metrics.render().encode(), TEXT), ("metrics",)),
+            "/contract": (lambda: json_response(self._releases.current().model.contract), _READERS),
+            "/openapi.json": (lambda: json_response(openapi(self._releases.current().model, self._endpoint)), _READERS),
+            "/v2": (lambda: json_response({"name": "roadbed", "version": "2", "extensions": []}), ()),
+            "/v2/health/live": (lambda: json_response({"live": True}), ()),
+            "/v2/health/ready": (self._v2_ready, ()),
         }
         metrics.read("roadbed_in_flight", "gauge", "Predictions under way.", lambda: self._in_flight)
         metrics.read("roadbed_ready", "gauge", "Whether a valid release is in service.", self._ready)
@@ -89,32 +99,45 @@ class Application:
         path, method = scope["path"], scope["method"]
         if path == "/predict":
             return path, await self._post(method, scope, receive, self._predictor.predict)
-        get = self._gets.get(path)
-        if get is not None:
+        if path in self._gets:
             _require(method, "GET", "HEAD")
+            get, scopes = self._gets[path]
+            if scopes:
+                self._access.require(scope["headers"], *scopes)
             return path, get()
         if path.startswith("/v2/models/"):
             return "/v2/models", await self._v2_model(path.removeprefix("/v2/models/"), method, scope, receive)
         raise Refusal(404, "not-found", f"there is no {path[:200]}", "GET /openapi.json lists the paths")
 
-    async def _post(self, method: str, scope: Scope, receive: Receive, post: Post) -> Response:
-        _require(method, "POST")
-        if self._in_flight >= self._limit:
-            raise Refusal(503, _OVERLOADED, f"{self._in_flight} requests are under way", "try again in a second")
-        self._in_flight += 1
+    async def _post(
+        self, method: str, scope: Scope, receive: Receive, post: Post, model: str | None = None
+    ) -> Response:
+        """Answer a prediction, by `model` where the path names one."""
         try:
-            return await post(await read_json_body(scope, receive))
+            _require(method, "POST")
+            self._access.require(scope["headers"], "predict")
+            if model is not None:
+                self._require_model(model)
+            deadline = deadline_of(scope["headers"])
+            if self._in_flight >= self._limit:
+                raise self._overload()
+            self._in_flight += 1
+            try:
+                return await post(await deadline.meet(read_json_body(scope, receive), "body"), deadline)
+            finally:
+                self._in_flight -= 1
         except Refusal as refusal:
             return self._refuse(refusal)
-        finally:
-            self._in_flight -= 1
+
+    def _overload(self) -> Refusal:
+        message = f"{self._in_flight} requests are under way"
+        return Refusal(503, _OVERLOADED, message, "try again in a second", reason="in-flight")
 
     def _refuse(self, refusal: Refusal) -> Response:
         self._metrics.errors[refusal.code] += 1
-        response = Response(refusal.status, refusal.body)
-        if refusal.status == 503:
-            return response._replace(headers=(*response.headers, (b"retry-after", b"1")))
-        return response
+        if refusal.reason is not None:
+            self._metrics.turned_away[refusal.code, refusal.reason] += 1
+        return Response(refusal.status, refusal.body, (*JSON, *refusal.headers))
 
     def _ready(self) -> bool:
         return self._releases.state in ("serving", "holding")
@@ -142,17 +165,27 @@ class Application:
                 "expires_at": None if document is None else document.expires_at,
                 "considered": self._releases.considered,
                 "last_error": self._releases.fault if ready else self._releases.trouble(),
+                "guarded": self._access.guarded,
+                "keys_fault": self._access.fault,
+                "online_store": None if serving is None else self._store_of(serving.model),
                 "requests": self._metrics.requests.total(),
                 "uptime": round(time.monotonic() - self._started, 3),
                 "pid": os.getpid(),
             }
         )
 
+    def _store_of(self, model: Model) -> StoreStatus | None:
+        """How the store is doing that the model's features come from; None where none does."""
+        if not model.views.views:
+            return None
+        state = self._predictor.store_state
+        return StoreStatus(state.circuit, state.failures, state.fault, model.views.without_store)
+
     async def _v2_model(self, rest: str, method: str, scope: Scope, receive: Receive) -> Response:
         if rest.endswith("/infer"):
-            self._require_model(rest.removesuffix("/infer"))
-            return await self._post(method, scope, receive, self._predictor.infer)
+            return await self._post(method, scope, receive, self._predictor.infer, rest.removesuffix("/infer"))
         _require(method, "GET", "HEAD")
+        self._access.require(scope["headers"], *_READERS)
         self._require_model(rest.removesuffix("/ready"))
         if rest.endswith("/ready"):
             return self._v2_ready()

@@ -1,16 +1,18 @@
 """Opportunistic batching: requests that were decoded in one turn of the event loop share one run of the model.
 
 There is no timer, so nobody waits for company: the first request of a turn schedules the run for the next one, and whoever
-arrives in between comes along.
+arrives in between comes along. Whose deadline is over by then is not inferred.
 """
 
 import asyncio
 from collections.abc import Callable
+from time import monotonic
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.deadline import NEVER, Deadline
 from serving.requests import Categorical, Numeric
 
 Answer = NDArray[np.float32]
@@ -24,6 +26,7 @@ class _Waiting(NamedTuple):
     numeric: Numeric
     categorical: Categorical
     future: "asyncio.Future[Answer]"
+    deadline: Deadline
 
 
 class Batcher:
@@ -34,13 +37,15 @@ class Batcher:
         self._observe = observe
         self._waiting: list[_Waiting] = []
 
-    def submit(self, numeric: Numeric, categorical: Categorical) -> "asyncio.Future[Answer]":
-        """The answers of these rows, soon."""
+    def submit(
+        self, numeric: Numeric, categorical: Categorical, deadline: Deadline = NEVER
+    ) -> "asyncio.Future[Answer]":
+        """The answers of these rows, soon; a Refusal if the model does not come to them before `deadline`."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
         if not self._waiting:
             loop.call_soon(self._flush)
-        self._waiting.append(_Waiting(numeric, categorical, future))
+        self._waiting.append(_Waiting(numeric, categorical, future, deadline))
         return future
 
     def _flush(self) -> None:
@@ -55,7 +60,10 @@ class Batcher:
             rows += len(one.numeric)
         self._answer(group)
 
-    def _answer(self, group: list[_Waiting]) -> None:
+    def _answer(self, waiting: list[_Waiting]) -> None:
+        group = _in_time(waiting)
+        if not group:
+            return
         try:
             answers = self._run_together(group)
         except Exception as error:  # noqa: BLE001 - a graph may raise anything: it belongs to those whose rows these are
@@ -84,3 +92,15 @@ class Batcher:
             categorical = np.concatenate([one.categorical for one in group])
         self._observe(len(numeric))
         return self._run(numeric, categorical)
+
+
+def _in_time(group: list[_Waiting]) -> list[_Waiting]:
+    """Those whose deadline is not over; the others are refused."""
+    now = monotonic()
+    late = [one for one in group if one.deadline.at <= now]
+    if not late:
+        return group
+    for one in late:
+        if not one.future.done():
+            one.future.set_exception(one.deadline.late("queue"))
+    return [one for one in group if one.deadline.at > now]

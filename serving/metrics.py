@@ -51,6 +51,7 @@ class Metrics:
     def __init__(self) -> None:
         self.requests: Counter[tuple[str, int]] = Counter()
         self.errors: Counter[str] = Counter()
+        self.turned_away: Counter[tuple[str, str]] = Counter()
         self.rows: Counter[str] = Counter()
         self.stale: Counter[str] = Counter()
         self.missing: Counter[str] = Counter()
@@ -72,6 +73,11 @@ class Metrics:
         yield from _head("roadbed_requests_total", "counter", "Requests by route and status.")
         for (route, status), count in self.requests.items():
             yield f'roadbed_requests_total{{route="{_escape(route)}",status="{status}"}} {count}'
+        yield from _head(
+            "roadbed_turned_away_total", "counter", "Sound requests that were not inferred, by code and reason."
+        )
+        for (code, reason), count in self.turned_away.items():
+            yield f'roadbed_turned_away_total{{code="{_escape(code)}",reason="{_escape(reason)}"}} {count}'
         for name, label, counter, description in (
             ("roadbed_errors_total", "code", self.errors, "Refused requests by code."),
             ("roadbed_predictions_total", "bundle", self.rows, "Answered rows by bundle."),

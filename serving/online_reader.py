@@ -6,16 +6,38 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import lmdb
+import msgspec
 from typing_extensions import override
 
+from serving.breaker import Circuit
 from serving.desired import fingerprint
-from serving.refusals import Fault, unavailable
+from serving.refusals import Fault, Refusal
 
-RETRY_SECONDS = 1.0
+_RETRY_SECONDS = 1.0
+
+
+class StoreAway(Refusal):
+    """503 `online-store-unavailable`: the store cannot be read, or was never filled."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(503, fault.code, fault.message, fault.hint, reason="features")
+
+
+class StoreState(msgspec.Struct, frozen=True):
+    """Whether requests reach the store, how many reads have failed so far, and what the last one said if it has not ended."""
+
+    circuit: Circuit
+    failures: int = 0
+    fault: Fault | None = None
 
 
 class OnlineReader(ABC):
     """Packed feature rows by key (formats/packed_features.py)."""
+
+    @property
+    @abstractmethod
+    def state(self) -> StoreState:
+        """How the store is doing."""
 
     @abstractmethod
     def refresh(self) -> None:
@@ -26,7 +48,7 @@ class OnlineReader(ABC):
         """The row of each key, or None where there is none, all from one state of the store.
 
         Raises:
-            Refusal: 503 `online-store-unavailable`, because the store cannot be read or was never filled.
+            StoreAway: the store cannot be read, or was never filled.
         """
 
     @abstractmethod
@@ -45,6 +67,14 @@ class LmdbReader(OnlineReader):
             "online-store-unavailable", f"there is no online store in {folder}", "materialize the online store asset"
         )
         self._retry_at = 0.0
+        self._failures = 0
+
+    @property
+    @override
+    def state(self) -> StoreState:
+        if self._environment is None:
+            return StoreState("open", self._failures, self._fault)
+        return StoreState("closed", self._failures)
 
     @override
     def refresh(self) -> None:
@@ -53,11 +83,12 @@ class LmdbReader(OnlineReader):
         if identity is None or (identity == self._identity and not broken):
             return
         self._close()
-        self._retry_at = time.monotonic() + RETRY_SECONDS
+        self._retry_at = time.monotonic() + _RETRY_SECONDS
         self._identity = identity
         try:
             self._environment = lmdb.open(str(self._folder), readonly=True, create=False, readahead=False)
         except lmdb.Error as error:
+            self._failures += 1
             self._fault = Fault(
                 "online-store-unavailable",
                 f"the online store in {self._folder} cannot be opened: {error}",
@@ -67,15 +98,16 @@ class LmdbReader(OnlineReader):
     @override
     async def read(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
         if self._environment is None:
-            raise unavailable(self._fault)
+            raise StoreAway(self._fault)
         try:
             return _found(self._environment, keys)
         except lmdb.MapResizedError:
             self._environment.set_mapsize(0)
             return _found(self._environment, keys)
         except lmdb.Error as error:
+            self._failures += 1
             fault = Fault("online-store-unavailable", f"the online store cannot be read: {error}", "try again soon")
-            raise unavailable(fault) from error
+            raise StoreAway(fault) from error
 
     @override
     async def close(self) -> None:

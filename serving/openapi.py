@@ -4,8 +4,10 @@ from typing import Any
 
 import msgspec
 
+from serving.answer_headers import MAX_IDS
+from serving.deadline import HEADER, MAX_MILLISECONDS
 from serving.model import Model
-from serving.refusals import FieldError
+from serving.refusals import Fault, FieldError
 
 
 class RefusalBody(msgspec.Struct, frozen=True):
@@ -26,6 +28,15 @@ class Readiness(msgspec.Struct, frozen=True):
     state: str
 
 
+class StoreStatus(msgspec.Struct, frozen=True):
+    """How the online store is doing, and what rows by key get while it is not asked."""
+
+    circuit: str
+    failures: int
+    fault: Fault | None
+    without_store: str
+
+
 def openapi(model: Model, endpoint: str) -> dict[str, Any]:
     """The document of `endpoint` while it serves `model`."""
     keyed, full = model.decoder.keyed.struct, model.decoder.full.struct
@@ -40,10 +51,13 @@ def openapi(model: Model, endpoint: str) -> dict[str, Any]:
         "info": {"title": endpoint, "version": model.digest, "description": f"Predictions of {model.contract.model}."},
         "paths": {
             "/predict": {"post": _predict({"anyOf": [*rows, many]}, [answer.__name__ for answer in answers])},
+            f"/v2/models/{model.contract.model}/infer": {"post": _infer()},
             "/readyz": {"get": _get("Ready to answer", "Readiness")},
             **{path: {"get": _get(about)} for path, about in _PLAIN.items()},
         },
-        "components": {"schemas": components},
+        "components": {"schemas": components, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
+        # Either without a key or with one: only the endpoint's answers say whether it takes one.
+        "security": [{}, {"key": []}],
     }
 
 
@@ -58,25 +72,56 @@ _PLAIN = {
 }
 
 
+_REFUSALS = {
+    "400": "Not JSON, or a deadline that is none",
+    "401": "The endpoint takes a key, and this is none of its keys",
+    "403": "The key does not open this",
+    "413": "Too large",
+    "415": "Not declared as JSON",
+    "422": "Breaks the contract",
+    "429": "The key asked too often; retry-after says in how many seconds to try again",
+    "503": "No valid release, no online store, or too many requests; retry-after says in how many seconds to try again",
+    "504": "The deadline was over before the model ran; nothing was inferred",
+}
+
+_ANSWER_HEADERS = {
+    "x-roadbed-model": "The model's name",
+    "x-roadbed-release": "The release that answered",
+    "x-roadbed-bundle": "The digest of the bundle that answered: the model's version",
+    "x-roadbed-prediction": f"The ids (UUIDv7) of the rows in the prediction log, in their order, of up to {MAX_IDS} rows",
+    "x-roadbed-stale": "The columns that are stale in any row; absent when none is",
+    "x-roadbed-missing": "The columns that are missing in any row; absent when none is",
+    "x-roadbed-degraded": "The columns whose value was replaced in any row; absent when none was",
+}
+
+_DEADLINE = {
+    "name": HEADER.decode(),
+    "in": "header",
+    "required": False,
+    "description": "How many milliseconds the caller waits from now on; a request that is late is refused and not inferred",
+    "schema": {"type": "integer", "minimum": 0, "maximum": MAX_MILLISECONDS},
+}
+
+
 def _predict(request: dict[str, Any], names: list[str]) -> dict[str, Any]:
-    answers = {"anyOf": [_reference(name) for name in names]}
-    refusals = {
-        "400": "Not JSON",
-        "413": "Too large",
-        "415": "Not declared as JSON",
-        "422": "Breaks the contract",
-        "503": "No valid release, no online store, or too many requests",
+    summary = "Predict one row or many, by key or in full"
+    return _asking(summary, request, {"anyOf": [_reference(name) for name in names]})
+
+
+def _infer() -> dict[str, Any]:
+    return _asking("Open Inference Protocol: predict full rows as tensors", {"type": "object"}, {"type": "object"})
+
+
+def _asking(summary: str, request: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    headers = {name: {"description": about, "schema": {"type": "string"}} for name, about in _ANSWER_HEADERS.items()}
+    refused = {
+        code: {"description": text, "content": _json(_reference("RefusalBody"))} for code, text in _REFUSALS.items()
     }
     return {
-        "summary": "Predict one row or many, by key or in full",
+        "summary": summary,
+        "parameters": [_DEADLINE],
         "requestBody": {"required": True, "content": _json(request)},
-        "responses": {
-            "200": {"description": "Answered", "content": _json(answers)},
-            **{
-                code: {"description": text, "content": _json(_reference("RefusalBody"))}
-                for code, text in refusals.items()
-            },
-        },
+        "responses": {"200": {"description": "Answered", "headers": headers, "content": _json(answer)}, **refused},
     }
 
 

@@ -9,10 +9,12 @@ from formats.errors import ContractError
 from serving.answers import AnyPrediction
 from serving.batching import Answer
 from serving.clock import ServingClock
+from serving.deadline import Deadline
 from serving.http import Response
 from serving.marks import UNMARKED, Marks
 from serving.metrics import Metrics
 from serving.online_features import OnlineFeatures
+from serving.online_reader import StoreState
 from serving.open_inference import decode_infer, infer_response
 from serving.prediction_log import PredictionLog
 from serving.records import Occasion, records
@@ -40,36 +42,41 @@ class Predictor:
         self._log = log
         self._metrics = metrics
 
-    async def predict(self, body: bytes) -> Response:
+    @property
+    def store_state(self) -> StoreState:
+        """How the online store is doing."""
+        return self._store.state
+
+    async def predict(self, body: bytes, deadline: Deadline) -> Response:
         """Answer `POST /predict`. Raises Refusal."""
         started = perf_counter()
         serving = self._releases.current()
         batch = serving.model.decoder.decode(body)
-        answered, _ = await self._answer(serving, batch)
+        answered, _ = await self._answer(serving, batch, deadline)
         out = msgspec.json.encode(answered[0] if batch.single else serving.model.answers.many(answered))
         self._metrics.latency[serving.model.digest].observe(perf_counter() - started)
-        return Response(200, out, serving.headers)
+        return Response(200, out, serving.headers.of(answered))
 
-    async def infer(self, body: bytes) -> Response:
+    async def infer(self, body: bytes, deadline: Deadline) -> Response:
         """Answer the Open Inference Protocol. Raises Refusal."""
         started = perf_counter()
         serving = self._releases.current()
         contract = serving.model.contract
         request_id, batch = decode_infer(body, contract)
-        answered, answer = await self._answer(serving, batch)
+        answered, answer = await self._answer(serving, batch, deadline)
         ids = [prediction.prediction for prediction in answered]
         out = infer_response(contract, serving.model.digest, request_id, ids, answer)
         self._metrics.latency[serving.model.digest].observe(perf_counter() - started)
-        return Response(200, out, serving.headers)
+        return Response(200, out, serving.headers.of(answered))
 
-    async def _answer(self, serving: Serving, batch: Batch) -> tuple[list[AnyPrediction], Answer]:
+    async def _answer(self, serving: Serving, batch: Batch, deadline: Deadline) -> tuple[list[AnyPrediction], Answer]:
         now = self._clock.now()
         model = serving.model
         marks: Sequence[Marks] = [UNMARKED] * len(batch.rows)
         if batch.form is model.decoder.keyed:
-            marks = await self._store.fill(model.views, batch, now)
+            marks = await deadline.meet(self._store.fill(model.views, batch, now), "features")
         try:
-            answer = await serving.batcher.submit(batch.numeric, batch.categorical)
+            answer = await serving.batcher.submit(batch.numeric, batch.categorical, deadline)
         except ContractError as error:
             raise unavailable(fault_of(error)) from error
         answered = model.answers.predictions(model.contract.model, serving.document, marks, answer)

@@ -2,12 +2,11 @@
 
 While a command is under way requests gather, and the next command asks for the rows of all of them: there is no timer, one
 connection is enough, and company makes the reads of a busy server cheaper. Each request's rows come from one command, so from one
-state.
+state. After some failed commands in a row nobody waits for the server, which is then probed in between (serving/breaker.py).
 """
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -19,8 +18,9 @@ from typing_extensions import override
 
 from formats.errors import DataError
 from formats.redis_place import FORMAT, MARKER, RedisPlace, connection_options
-from serving.online_reader import RETRY_SECONDS, OnlineReader
-from serving.refusals import Fault, unavailable
+from serving.breaker import Breaker
+from serving.online_reader import OnlineReader, StoreAway, StoreState
+from serving.refusals import Fault
 
 _log = logging.getLogger(__name__)
 
@@ -41,25 +41,30 @@ class _Unreadable(Exception):  # noqa: N818 - an answer on its way: each request
 
 
 class RedisReader(OnlineReader):
-    """The hash on a Redis server. After a failure requests are refused at once for a second, and then it is tried anew."""
+    """The hash on a Redis server."""
 
     def __init__(self, place: RedisPlace) -> None:
         self._place = place
         self._client: Redis | None = None
         self._waiting: list[_Waiting] = []
         self._asking: asyncio.Task[None] | None = None
-        self._fault: Fault | None = None
-        self._retry_at = 0.0
+        self._breaker = Breaker()
+
+    @property
+    @override
+    def state(self) -> StoreState:
+        return StoreState(self._breaker.circuit, self._breaker.failures, self._breaker.fault)
 
     @override
     def refresh(self) -> None:
-        if self._fault is not None and time.monotonic() >= self._retry_at:
-            self._fault = None
+        # A command that is still under way is older than the failure, and says nothing about the server of now.
+        if (self._asking is None or self._asking.done()) and self._breaker.may_probe():
+            self._asking = asyncio.create_task(self._probe())
 
     @override
     async def read(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
-        if self._fault is not None:
-            raise unavailable(self._fault)
+        if self._breaker.fault is not None and not self._breaker.closed:
+            raise StoreAway(self._breaker.fault)
         future: asyncio.Future[Rows] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(keys, future))
         if self._asking is None or self._asking.done():
@@ -67,7 +72,7 @@ class RedisReader(OnlineReader):
         try:
             rows = await future
         except _Unreadable as error:
-            raise unavailable(_told(error)) from error
+            raise StoreAway(_told(error)) from error
         return list(map(rows.get, keys))
 
     @override
@@ -82,13 +87,26 @@ class RedisReader(OnlineReader):
             try:
                 rows = await self._rows(dict.fromkeys(key for one in group for key in one.keys))
             except _Unreadable as error:
+                await self._failed(error)
                 _fail([*group, *self._waiting], error)
                 self._waiting = []
-                await self._pause(error)
             except Exception as error:  # noqa: BLE001 - a defect belongs to the callers that met it; others go on
                 _fail(group, error)
             else:
+                self._breaker.succeeded()
                 _answer(group, rows)
+
+    async def _probe(self) -> None:
+        """Ask for no row at all."""
+        try:
+            await self._rows(())
+        except _Unreadable as error:
+            await self._failed(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is: without an end of this probe there would be no other
+            await self._failed(_Unreadable(f"the online store {self._place.address} cannot be read: {error!r}"))
+        else:
+            _log.warning("the online store %s is back", self._place.address)
+            self._breaker.succeeded()
 
     def _next_group(self) -> list[_Waiting]:
         group, count = [self._waiting.pop(0)], 0
@@ -121,9 +139,9 @@ class RedisReader(OnlineReader):
             )
         return self._client
 
-    async def _pause(self, error: _Unreadable) -> None:
-        """Refuse requests for a while, and let go of the connection, so that the next is made with the password of that time."""
-        self._fault, self._retry_at = _told(error), time.monotonic() + RETRY_SECONDS
+    async def _failed(self, error: _Unreadable) -> None:
+        """Count it, and let go of the connection, so that the next is made with the password of that time."""
+        self._breaker.failed(_told(error))
         _log.warning("%s", error)
         await self._disconnect()
 

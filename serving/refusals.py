@@ -30,11 +30,26 @@ class _Body(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Refusal(Exception):  # noqa: N818 - not an error of the server: the answer that a request deserves
-    """Ends a request with `status` and a body that says why."""
+    """Ends a request with `status` and a body that says why.
 
-    def __init__(self, status: int, code: str, message: str, hint: str = "", errors: Sequence[FieldError] = ()) -> None:
+    A `reason` has the request that nothing is wrong with, and that was turned away all the same; it is counted by that.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        hint: str = "",
+        errors: Sequence[FieldError] = (),
+        *,
+        reason: str | None = None,
+        retry_after: int | None = None,
+    ) -> None:
         self.status = status
         self.code = code
+        self.reason = reason
+        self._retry_after = 1 if retry_after is None and status == 503 else retry_after
         self._body = _Body(code, message, hint, errors)
         super().__init__(f"{status} [{code}] {message}")
 
@@ -42,6 +57,13 @@ class Refusal(Exception):  # noqa: N818 - not an error of the server: the answer
     def body(self) -> bytes:
         """The JSON of the answer."""
         return msgspec.json.encode(self._body)
+
+    @property
+    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """What the answer says besides: when to come again, or that a key is asked for."""
+        if self._retry_after is not None:
+            return ((b"retry-after", b"%d" % self._retry_after),)
+        return ((b"www-authenticate", b"Bearer"),) if self.status == 401 else ()
 
 
 def invalid_request(errors: Sequence[FieldError], status: int = 422) -> Refusal:

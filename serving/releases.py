@@ -19,6 +19,7 @@ from formats.home import Home
 from formats.release import ReleaseDocument, read_release
 from formats.signing import PublicKey
 from formats.trusted_keys import trusted_keys
+from serving.answer_headers import AnswerHeaders
 from serving.batching import Batcher
 from serving.clock import ServingClock
 from serving.desired import fingerprint
@@ -38,7 +39,7 @@ class Serving(NamedTuple):
     model: Model
     batcher: Batcher
     loaded_at: datetime
-    headers: tuple[tuple[bytes, bytes], ...]
+    headers: AnswerHeaders
 
 
 class Releases:
@@ -125,11 +126,7 @@ class Releases:
             batcher = Batcher(model.run, self._observe_batch)
         # Remembered beyond this process, so that a restart does not accept an older release either.
         write_atomic(self._folder / "sequence", str(document.sequence).encode())
-        headers = (
-            (b"content-type", b"application/json"),
-            (b"x-roadbed-release", document.release.encode()),
-            (b"x-roadbed-bundle", document.bundle.encode()),
-        )
+        headers = AnswerHeaders(document, model.contract)
         return Serving(document, model, batcher, datetime.now(UTC), headers)
 
     def _trusted(self) -> tuple[PublicKey, ...]:

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from formats.contract import ServingContract, View
+from formats.contract import ServingContract, View, WithoutStore
 from formats.errors import ContractError
 from formats.packed_features import columns_checksum
 from serving.requests import RowForm
@@ -33,10 +33,13 @@ class ViewPlan:
 
 
 class ViewPlans(NamedTuple):
-    """The views that a model takes columns from, and its text columns of views, which no packed row can hold."""
+    """The views that a model takes columns from, its text columns of views, which no packed row can hold, and what to do without
+    the store.
+    """
 
     views: tuple[ViewPlan, ...]
     unfetched: tuple[str, ...]
+    without_store: WithoutStore = "refuse"
 
 
 def plan_views(contract: ServingContract, keyed: RowForm) -> ViewPlans:
@@ -56,7 +59,7 @@ def plan_views(contract: ServingContract, keyed: RowForm) -> ViewPlans:
             )
     plans = (_plan(view, contract, keyed) for view in contract.views)
     unfetched = tuple(column.name for column in contract.categorical if column.view is not None)
-    return ViewPlans(tuple(plan for plan in plans if plan.columns), unfetched)
+    return ViewPlans(tuple(plan for plan in plans if plan.columns), unfetched, contract.without_store)
 
 
 def _plan(view: View, contract: ServingContract, keyed: RowForm) -> ViewPlan:

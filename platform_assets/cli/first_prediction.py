@@ -3,6 +3,7 @@
 import json
 import shlex
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import NamedTuple
 
 import httpx
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from formats.bundle import read_contract
 from formats.canonical import Json
+from formats.endpoint_keys import PLATFORM_FILE, platform_headers
 from formats.errors import EndpointError
 from formats.home import Home
 from platform_assets.cli.explain import explain
@@ -71,10 +73,13 @@ def request_body(home: Home, bundle: str) -> str:
     return json.dumps(by_key if set(names) <= set(by_key) else example)
 
 
-def curl(port: int, body: str) -> str:
-    """The command that asks for the prediction, ready for a shell."""
+def curl(port: int, body: str, folder: Path) -> str:
+    """The command that asks for the prediction, ready for a shell; by the platform's own key where the endpoint asks for one."""
+    key = folder / PLATFORM_FILE
+    guarded = f'-H "authorization: Bearer $(cat {shlex.quote(str(key))})" ' if key.exists() else ""
     return (
-        f"curl -s -X POST http://{LOOPBACK}:{port}/predict -H 'content-type: application/json' -d {shlex.quote(body)}"
+        f"curl -s -X POST http://{LOOPBACK}:{port}/predict {guarded}-H 'content-type: application/json' "
+        f"-d {shlex.quote(body)}"
     )
 
 
@@ -87,9 +92,10 @@ def show_prediction(site: Site, served: Observed, console: Console, journey: Jou
     if served.port is None or served.bundle is None:
         raise _mute(journey, "the runtime names no port or bundle")
     body = request_body(site.home, served.bundle)
-    answer = _ask(journey, served.port, body)
+    folder = site.home.endpoint(journey.endpoint)
+    answer = _ask(journey, served.port, body, folder)
     console.print(f"\nUI       {site.url}", markup=False)
-    console.print(f"ask      {curl(served.port, body)}", markup=False, soft_wrap=True)
+    console.print(f"ask      {curl(served.port, body, folder)}", markup=False, soft_wrap=True)
     console.print(f"         {answer}", markup=False, soft_wrap=True)
     identifier = prediction_id(answer)
     if identifier is not None:
@@ -113,8 +119,8 @@ def _find(value: Json, name: str) -> str | None:
     return None
 
 
-def _ask(journey: Journey, port: int, body: str) -> str:
-    headers = {"content-type": "application/json"}
+def _ask(journey: Journey, port: int, body: str, folder: Path) -> str:
+    headers = {"content-type": "application/json", **platform_headers(folder)}
     try:
         answer = httpx.post(f"http://{LOOPBACK}:{port}/predict", content=body, headers=headers, timeout=30)
     except httpx.HTTPError as error:

@@ -42,6 +42,7 @@ COMMANDS: Final[dict[str, Verb | dict[str, Verb]]] = {
     "export": "export_bundle.command",
     "import": "import_bundle.command",
     "rollback": "rollback.command",
+    "key": {"make": "endpoint_key.make", "revoke": "endpoint_key.revoke"},
     "lift": "lift.command",
     "new": {"team": "new.team"},
     "retention": "retention.command",

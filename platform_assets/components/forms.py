@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import dagster as dg
 from pydantic import ConfigDict, Field, model_validator
 
+from formats.contract import WithoutStore
 from formats.task import Binary
 from platform_assets.calendar import Calendar
 from platform_assets.components.fields import (
@@ -365,6 +366,7 @@ class ModelForm(Form):
     staging: str | None = "staging"
     retraining: RetrainingForm = RetrainingRule()
     search: Maybe[SearchForm] = None
+    without_store: WithoutStore = "refuse"
 
 
 class TeamForm(Form):

@@ -36,7 +36,10 @@ def rehearsal_asset(owner: Owner, model: Model, environment: str) -> dg.AssetsDe
         release = live_release(installation, endpoint)
         source, requests = _requests(installation, path, release)
         context.log.info("%d requests from %s, %g a second", len(requests), source, _RATE)
-        found = replay_until_calm(installation.runtime.url(endpoint), release.bundle, requests, rate=_RATE)
+        runtime = installation.runtime
+        found = replay_until_calm(
+            runtime.url(endpoint), release.bundle, requests, rate=_RATE, headers=runtime.headers(endpoint)
+        )
         rehearsal = _rehearsal(release, source, len(requests), found)
         record_rehearsal(installation.ledger, rehearsal, actor=f"dagster:{context.run_id}", at=installation.clock.now())
         return dg.MaterializeResult(

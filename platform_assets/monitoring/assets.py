@@ -52,7 +52,7 @@ def prediction_log_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
     key = dg.AssetKey([owner.team, model.name, "prediction_log"])
 
     def ingest(context: dg.AssetExecutionContext, installation: Installation) -> Materialized:
-        contract = model.training_set.contract(owner.team, model.name)
+        contract = model.contract(owner.team)
         folder = installation.home.endpoint(model.endpoint(owner.team))
         segments = closed_segments(folder)
         new = log_frame(records_in(segments), contract)
@@ -77,7 +77,7 @@ def prediction_log_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
         key=key,
         deps=[dg.AssetKey([owner.team, model.name, model.environment, "endpoint"])],
         description="Every answer of the endpoint with its request, features, release and bundle; ingested from the spool.",
-        metadata={"dagster/column_schema": _shown(log_schema(model.training_set.contract(owner.team, model.name)))},
+        metadata={"dagster/column_schema": _shown(log_schema(model.contract(owner.team)))},
         group_name=model.name,
         owners=[owner.contact],
         kinds={"deltalake"},
@@ -201,5 +201,5 @@ def _ingested(owner: Owner, model: Model, lake: Lake, table: str, records: list[
     if not days <= set(lake.digests(table)):
         return False
     stored = lake.scan(table, sorted(days)).select("prediction").collect()["prediction"]
-    wanted = lake.admitted(table, log_frame(records, model.training_set.contract(owner.team, model.name))).frame
+    wanted = lake.admitted(table, log_frame(records, model.contract(owner.team))).frame
     return set(wanted["prediction"]) <= set(stored)

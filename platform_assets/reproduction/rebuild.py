@@ -70,7 +70,7 @@ def rebuild(root: Path, folder: Path) -> Answer:
         return Answer(
             problem=f"the code of the commit takes the digest {digest[:19]} of the rows, not {order.rows[:19]}"
         )
-    contract = learned_contract(model.training_set.contract(order.team, model.name), rows)
+    contract = learned_contract(model.contract(order.team), rows)
     (folder / PAYLOAD).mkdir()
     for name, data in build(model, contract, Material.of(model.training_set, rows)).payload.items():
         (folder / PAYLOAD / name).write_bytes(data)

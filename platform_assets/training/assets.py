@@ -54,7 +54,7 @@ def model_asset(owner: Owner, model: Model) -> dg.AssetsDefinition:
         if known is not None:
             return _result(context, installation, known, fingerprint, hit=True)
         frame = training_set.collect()
-        contract = learned_contract(model.training_set.contract(owner.team, model.name), frame)
+        contract = learned_contract(model.contract(owner.team), frame)
         asked = _Asked(owner, changed_model, take_code(owner.team, changed_model), changed)
         with tracking.run(context, model.path(owner.team), _parameters(asked), {}) as run:
             digest = _train(asked, contract, frame, installation, _Told(run, context.log.info))

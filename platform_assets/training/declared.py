@@ -31,7 +31,7 @@ def trainer_config(team: str, model: "Model") -> dict[str, object]:
         "split": plain(model.training_set.split),
         "sampling": plain(model.training_set.sampling),
         # A file of the bundle: equal rows under another contract make another bundle.
-        "contract": digest_of(msgspec.to_builtins(model.training_set.contract(team, model.name))),
+        "contract": digest_of(msgspec.to_builtins(model.contract(team))),
         # The lock leaves torch out, whose build is the machine's choice.
         "torch": version("torch"),
     }

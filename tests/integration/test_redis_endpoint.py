@@ -21,8 +21,20 @@ from platform_assets.cli.site import Site
 from platform_assets.cli.up import _start
 from resources.local_endpoint_runtime import LocalEndpointRuntime
 from resources.online_settings import read_online_settings
-from tests.support.bundles import ENDPOINT, deploy_model, expected, full_row, put_weather
-from tests.support.processes import PATIENCE, ROOT, Server, eventually, server
+from serving.breaker import FAILURES, NUMBER_OF
+from tests.support.bundles import (
+    CONTRACT,
+    ENDPOINT,
+    deploy,
+    deploy_model,
+    expected,
+    full_row,
+    payload,
+    put_weather,
+    release,
+    store_bundle,
+)
+from tests.support.processes import PATIENCE, ROOT, Server, eventually, server, spooled
 from tests.support.redis import RedisServer, choose_redis, redis_server
 
 pytestmark = pytest.mark.service
@@ -101,6 +113,12 @@ def test_a_server_that_hangs_holds_up_nothing_but_rows_by_key(home: Home, runnin
         eventually(lambda: endpoint.predict(ROW).status_code == 200)
         running.signal(signal.SIGSTOP)
         try:
+            late = endpoint.client.post("/predict", json=ROW, headers={"x-roadbed-deadline-ms": "50"})
+            assert (late.status_code, late.json()["code"]) == (504, "deadline-exceeded")
+            assert (
+                'roadbed_turned_away_total{code="deadline-exceeded",reason="features"} 1'
+                in endpoint.client.get("/metrics").text
+            )
             asked = [callers.submit(refusal, endpoint, ROW) for _ in range(8)]
             assert endpoint.predict(full_row()).status_code == 200
             assert endpoint.client.get("/livez").status_code == 200
@@ -108,6 +126,83 @@ def test_a_server_that_hangs_holds_up_nothing_but_rows_by_key(home: Home, runnin
         finally:
             running.signal(signal.SIGCONT)
         eventually(lambda: endpoint.predict(ROW).status_code == 200)
+
+
+def circuit(endpoint: Server) -> str:
+    return str(endpoint.status()["online_store"]["circuit"])
+
+
+def gauge(endpoint: Server, name: str) -> float:
+    lines = endpoint.client.get("/metrics").text.splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+
+
+def test_after_failures_in_a_row_nobody_waits_until_a_probe_finds_the_store_again(
+    home: Home, running: RedisServer
+) -> None:
+    put_weather(home, WEATHER)
+    with server(home, *redis_option(home)) as endpoint:
+        eventually(lambda: endpoint.predict(ROW).status_code == 200)
+        assert endpoint.status()["online_store"] == {
+            "circuit": "closed",
+            "failures": 0,
+            "fault": None,
+            "without_store": "refuse",
+        }
+        running.signal(signal.SIGSTOP)
+        try:
+            for failure in range(1, FAILURES + 1):
+                assert refusal(endpoint, ROW) == (503, "online-store-unavailable")
+                assert endpoint.status()["online_store"]["failures"] >= failure
+            assert circuit(endpoint) in ("open", "half-open")
+            # No request asks: with less time than the store's second it would be late, and is refused before.
+            soon = endpoint.client.post("/predict", json=ROW, headers={"x-roadbed-deadline-ms": "900"})
+            assert (soon.status_code, soon.json()["code"]) == (503, "online-store-unavailable")
+            assert soon.headers["retry-after"] == "1"
+            eventually(lambda: endpoint.status()["online_store"]["failures"] > FAILURES)
+            eventually(lambda: gauge(endpoint, "roadbed_online_store_circuit") == NUMBER_OF["half-open"])
+            eventually(lambda: gauge(endpoint, "roadbed_online_store_circuit") == NUMBER_OF["open"])
+            assert endpoint.status()["online_store"]["fault"]["code"] == "online-store-unavailable"
+            assert endpoint.predict(full_row()).status_code == 200
+        finally:
+            running.signal(signal.SIGCONT)
+        # Nobody asks for a prediction meanwhile: the server finds out by itself.
+        eventually(lambda: circuit(endpoint) == "closed")
+        assert endpoint.predict(ROW).status_code == 200
+        assert endpoint.status()["online_store"]["fault"] is None
+
+
+def test_a_model_that_answers_by_default_does_so_without_the_store_and_says_what_is_missing(
+    home: Home, running: RedisServer
+) -> None:
+    contract = msgspec.json.encode(msgspec.structs.replace(CONTRACT, fallback="default"))
+    digest = store_bundle(home, payload() | {"contract.json": contract})
+    document = release(digest, 2, expires_at=NOW + timedelta(days=7))
+    deploy(home, document)
+    put_weather(home, WEATHER)
+    with server(home, *redis_option(home)) as endpoint:
+        eventually(lambda: endpoint.serves(document.release))
+        assert endpoint.predict(ROW).json()["missing"] == []
+        running.stop()
+        for _ in range(2 * FAILURES):
+            answer = endpoint.predict(ROW)
+            assert answer.status_code == 200
+            assert (answer.json()["missing"], answer.headers["x-roadbed-missing"]) == (["wind"], "wind")
+            assert answer.json()["probability"] == pytest.approx(expected(full_row(wind=None)), abs=1e-5)
+        many = endpoint.predict({"rows": [ROW, ROW | {"airport": "LGA"}]}).json()["predictions"]
+        assert [row["missing"] for row in many] == [["wind"]] * 2
+        record = eventually(lambda: spooled(home).get(many[0]["prediction"]))
+        assert (record.missing, record.features["wind"]) == (("wind",), None)
+        store = endpoint.status()["online_store"]
+        assert (store["without_store"], store["circuit"] != "closed") == ("default", True)
+        assert gauge(endpoint, "roadbed_online_store_defaults_total") == 2 * FAILURES + 1
+        running.start()
+        put_weather(home, WEATHER)
+        eventually(lambda: endpoint.predict(ROW).json()["missing"] == [])
+        assert endpoint.predict(ROW).json()["probability"] == pytest.approx(expected(full_row(wind=30.0)), abs=1e-5)
+        # What is wrong with the rows themselves is no absence of the store.
+        put_weather(home, {"JFK": (NOW, 1.0)}, ("wind", "visibility"))
+        assert refusal(endpoint, ROW) == (503, "data-conflict")
 
 
 def test_each_caller_gets_its_own_features_back(home: Home) -> None:

@@ -190,6 +190,16 @@ PAGES_AS_RUN: dict[str, tuple[Step, ...]] = {
             {"ENDPOINT": "endpoint", "TEXT": "reason", "RELEASE": "first bundle"},
         ),
         Step(
+            "roadbed key make ENDPOINT NAME --scope predict --per-second N",
+            ("made     shop for predict at {endpoint}", "rbk_"),
+            {"ENDPOINT": "endpoint", "NAME": "caller", "N": "a week"},
+        ),
+        Step(
+            "roadbed key revoke ENDPOINT NAME",
+            ("revoked  shop at {endpoint}",),
+            {"ENDPOINT": "endpoint", "NAME": "caller"},
+        ),
+        Step(
             "roadbed enroll NAME --role ROLE --email ADDRESS",
             ("made     platform.pem", "enrolled {login} as platform"),
             {"NAME": "login", "ROLE": "role", "ADDRESS": "address"},
@@ -255,7 +265,19 @@ PAGES_AS_RUN: dict[str, tuple[Step, ...]] = {
     ),
     "docs/erasure.md": (Step("roadbed erase plane N14228", ("table    aviation/outcomes: ", "lost     to read ")),),
     "docs/performance.md": (Step("make bench NAME=<name>", fill={"<name>": "benchmark"}),),
-    "docs/security.md": (Step("roadbed ledger verify", ("whole    chain, signatures and anchor hold",)),),
+    "docs/security.md": (
+        Step("roadbed ledger verify", ("whole    chain, signatures and anchor hold",)),
+        Step(
+            "roadbed key make ENDPOINT NAME --scope predict --per-second N",
+            ("made     shop for predict at {endpoint}", "rbk_"),
+            {"ENDPOINT": "endpoint", "NAME": "caller", "N": "a week"},
+        ),
+        Step(
+            "roadbed key revoke ENDPOINT NAME",
+            ("revoked  shop at {endpoint}",),
+            {"ENDPOINT": "endpoint", "NAME": "caller"},
+        ),
+    ),
     "docs/storage.md": (Step("roadbed sql 'SELECT * FROM roadbed.tables'", ("carrier_record",)),),
     "docs/troubleshooting.md": (
         Step("roadbed contracts diff", ("current ",)),

@@ -88,6 +88,7 @@ FACTS: dict[str, Callable[[Clone], str]] = {
     "owner": lambda _: "rail",
     "classification": lambda _: "personal",
     "a week": lambda _: "7",
+    "caller": lambda _: "shop",
 }
 
 

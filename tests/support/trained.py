@@ -40,7 +40,7 @@ def trained(home: Home, root: Path) -> str:
     data = _training_set(team, model, installation)
     frame = installation.lake.read(data, model.training_set.key)
     code = take_code(TEAM, model)
-    contract = learned_contract(model.training_set.contract(TEAM, model.name), frame)
+    contract = learned_contract(model.contract(TEAM), frame)
     bundle = installation.bundles.put(build(model, contract, Material.of(model.training_set, frame)).payload)
     kept = code.keep(installation.bundles, bundle)
     candidate = Candidate(

@@ -3,6 +3,7 @@
 import io
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -143,7 +144,7 @@ def test_the_curl_survives_a_shell() -> None:
     import shlex
 
     body = '{"carrier": "O\'Hare; rm -rf"}'
-    words = shlex.split(first_prediction.curl(8801, body))
+    words = shlex.split(first_prediction.curl(8801, body, Path("nowhere")))
     assert words[-1] == body
     assert "http://127.0.0.1:8801/predict" in words
 

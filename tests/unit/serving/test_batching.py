@@ -1,10 +1,13 @@
 import asyncio
 import random
+from time import monotonic
 
 import numpy as np
 import pytest
 
 from serving.batching import MAX_SHARED_ROWS, Answer, Batcher
+from serving.deadline import Deadline
+from serving.refusals import Refusal
 from serving.requests import Categorical, Numeric
 
 
@@ -92,3 +95,45 @@ def test_nobody_waits_for_company() -> None:
     asyncio.run(main())
     with pytest.raises(RuntimeError):
         Batcher(Doubling()).submit(*rows([1.0]))
+
+
+@pytest.mark.parametrize("late", [(0,), (2,), (0, 1), (0, 1, 2)])
+def test_whose_deadline_is_over_is_refused_and_not_inferred(late: tuple[int, ...]) -> None:
+    model = Doubling()
+
+    async def ask_until(batcher: Batcher, number: int) -> Answer:
+        deadline = Deadline(monotonic() - 1, 5) if number in late else Deadline(monotonic() + 60, 60_000)
+        return await batcher.submit(*rows([float(number)]), deadline)
+
+    async def main() -> list[Answer | BaseException]:
+        batcher = Batcher(model)
+        return await asyncio.gather(*(ask_until(batcher, number) for number in range(3)), return_exceptions=True)
+
+    for number, found in enumerate(asyncio.run(main())):
+        if number in late:
+            assert isinstance(found, Refusal)
+            assert (found.status, found.reason) == (504, "queue")
+        else:
+            assert found.tolist() == [2.0 * number]  # type: ignore[union-attr]
+    assert model.sizes == ([3 - len(late)] if len(late) < 3 else [])
+
+
+def test_a_deadline_may_pass_while_others_are_inferred() -> None:
+    ran: list[int] = []
+    until = monotonic() + 0.2
+
+    def run(numeric: Numeric, _: Categorical) -> Answer:
+        ran.append(len(numeric))
+        while monotonic() < until:
+            pass
+        return numeric[:, 0]
+
+    async def main() -> list[Answer | BaseException]:
+        batcher = Batcher(run)
+        first = batcher.submit(*rows([1.0] * MAX_SHARED_ROWS))
+        second = batcher.submit(*rows([2.0, 2.0]), Deadline(until, 200))
+        return await asyncio.gather(first, second, return_exceptions=True)
+
+    _, second = asyncio.run(main())
+    assert isinstance(second, Refusal)
+    assert ran == [MAX_SHARED_ROWS]

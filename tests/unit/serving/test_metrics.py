@@ -15,6 +15,7 @@ def test_the_text_is_what_prometheus_reads() -> None:
     metrics.requests["/predict", 200] += 3
     metrics.errors['od"d\\\n'] += 1
     metrics.stale.update(("wind", "gust"))
+    metrics.turned_away["deadline-exceeded", "queue"] += 2
     metrics.read("roadbed_log_dropped_total", "counter", "Dropped.", lambda: 7)
     for seconds in (0.0004, 0.0005, 0.3, 99.0):
         metrics.latency["sha256:ab"].observe(seconds)
@@ -23,6 +24,7 @@ def test_the_text_is_what_prometheus_reads() -> None:
     assert found["roadbed_requests_total", (("route", "/predict"), ("status", "200"))] == 3
     assert found["roadbed_errors_total", (("code", 'od"d\\\n'),)] == 1
     assert found["roadbed_features_stale_total", (("column", "gust"),)] == 1
+    assert found["roadbed_turned_away_total", (("code", "deadline-exceeded"), ("reason", "queue"))] == 2
     assert found["roadbed_log_dropped_total", ()] == 7
     assert found["roadbed_batch_rows_count", ()] == 1
     bundle = ("bundle", "sha256:ab")

@@ -14,8 +14,8 @@ from formats.packed_features import FeatureRow, columns_checksum, entity_key, pa
 from serving.marks import Marks
 from serving.metrics import Metrics
 from serving.online_features import OnlineFeatures
-from serving.online_reader import OnlineReader
-from serving.refusals import Refusal
+from serving.online_reader import OnlineReader, StoreAway, StoreState
+from serving.refusals import Fault, Refusal
 from serving.requests import Batch, RequestDecoder
 from serving.view_plans import ViewPlans, plan_views
 
@@ -24,6 +24,11 @@ NOW = datetime(2013, 4, 1, tzinfo=UTC)
 
 class Unasked(OnlineReader):
     """A store that nobody may ask."""
+
+    @property
+    @override
+    def state(self) -> StoreState:
+        return StoreState("closed")
 
     @override
     def refresh(self) -> None:
@@ -107,3 +112,49 @@ def test_a_key_with_the_separator_in_it_reaches_no_other_entity() -> None:
             filled({}, *places)
         assert refused.value.status == 422
         assert b"NUL" in refused.value.body
+
+
+class Away(Unasked):
+    """A store that cannot be read."""
+
+    @property
+    @override
+    def state(self) -> StoreState:
+        return StoreState("open", 3, Fault("online-store-unavailable", "away", "wait"))
+
+    @override
+    async def read(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
+        raise StoreAway(Fault("online-store-unavailable", "away", "wait"))
+
+
+def filled_without(contract: ServingContract, *places: str) -> tuple[list[Marks], Batch, Metrics]:
+    decoder, metrics = RequestDecoder(contract), Metrics()
+    batch = decoder.decode(msgspec.json.encode({"rows": [{"place": place} for place in places]}))
+    filling = OnlineFeatures(Away(), metrics).fill(plan_views(contract, decoder.keyed), batch, NOW)
+    return asyncio.run(filling), batch, metrics
+
+
+def test_without_the_store_requests_are_refused_unless_the_contract_says_otherwise() -> None:
+    with pytest.raises(Refusal) as refused:
+        filled_without(CONTRACT, "JFK")
+    assert (refused.value.status, refused.value.code) == (503, "online-store-unavailable")
+    assert refused.value.reason == "features"
+
+
+@pytest.mark.parametrize("places", [("JFK",), ("JFK", "LGA", "EWR")])
+def test_by_default_every_column_of_a_view_is_missing_and_says_so(places: tuple[str, ...]) -> None:
+    by_default = msgspec.structs.replace(CONTRACT, fallback="default")
+    marks, batch, metrics = filled_without(by_default, *places)
+    assert marks == [Marks(missing=("gust",))] * len(places)
+    assert np.isnan(batch.numeric).all()
+    assert metrics.missing == {"gust": len(places)}
+    lines = metrics.render().splitlines()
+    assert "roadbed_online_store_defaults_total 1" in lines
+    assert "roadbed_online_store_circuit 2" in lines
+    assert "roadbed_online_store_failures_total 3" in lines
+
+
+def test_a_key_that_reaches_into_another_entity_is_refused_without_the_store_too() -> None:
+    with pytest.raises(Refusal) as refused:
+        filled_without(msgspec.structs.replace(CONTRACT, fallback="default"), "JFK\x00")
+    assert refused.value.status == 422

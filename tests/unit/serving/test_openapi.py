@@ -38,3 +38,14 @@ def test_references_resolve() -> None:
     text = json.dumps(document())
     names = {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}
     assert names <= set(document()["components"]["schemas"])
+
+
+def test_the_deadline_and_the_headers_of_answers_are_told_of_both_routes() -> None:
+    paths = document()["paths"]
+    for path in ("/predict", f"/v2/models/{CONTRACT.model}/infer"):
+        (deadline,) = paths[path]["post"]["parameters"]
+        assert (deadline["name"], deadline["in"], deadline["required"]) == ("x-roadbed-deadline-ms", "header", False)
+        assert deadline["schema"] == {"type": "integer", "minimum": 0, "maximum": 3_600_000}
+        responses = paths[path]["post"]["responses"]
+        assert {"x-roadbed-prediction", "x-roadbed-stale", "x-roadbed-model"} <= responses["200"]["headers"].keys()
+        assert {"400", "503", "504"} <= responses.keys()
