@@ -19,6 +19,7 @@ from formats.home import Home
 from formats.redis_place import RedisPlace
 from serving.application import MAX_IN_FLIGHT, Application
 from serving.clock import ServingClock
+from serving.draining import DrainingServer
 from serving.lifetime import die_with, is_orphan
 from serving.metrics import Metrics
 from serving.online_features import OnlineFeatures
@@ -114,7 +115,7 @@ def listen(host: str, port: int, descriptor: int | None) -> socket.socket:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until SIGTERM. The exit status is 0, or 3 when the port is taken."""
+    """Serve until SIGTERM, or until SIGUSR1 and all that is under way is answered. The exit status is 0, or 3 without a port."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     if options.parent is not None:
@@ -139,7 +140,9 @@ def main(arguments: list[str] | None = None) -> int:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    server = DrainingServer(config, lambda: service.application.in_flight > 0)
+    signal.signal(signal.SIGUSR1, lambda _signal, _frame: server.drain())
+    server.run(sockets=[listener])
     return 0
 
 

@@ -49,7 +49,7 @@ class Application:
         self._metrics = metrics
         self._limit = max_in_flight
         self._in_flight = 0
-        self._started = time.monotonic()
+        self._started = self._asked = time.monotonic()
         self.on_startup: Callable[[], Awaitable[None]] = _nothing
         self.on_shutdown: Callable[[], Awaitable[None]] = _nothing
         self._gets: dict[str, Get] = {
@@ -65,6 +65,16 @@ class Application:
         }
         metrics.read("roadbed_in_flight", "gauge", "Predictions under way.", lambda: self._in_flight)
         metrics.read("roadbed_ready", "gauge", "Whether a valid release is in service.", self._ready)
+
+    @property
+    def in_flight(self) -> int:
+        """Predictions under way."""
+        return self._in_flight
+
+    @property
+    def idle(self) -> float:
+        """Seconds since somebody asked for a prediction, or since the start; none while one is under way."""
+        return 0.0 if self._in_flight else time.monotonic() - self._asked
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or the lifespan."""
@@ -99,6 +109,7 @@ class Application:
 
     async def _post(self, method: str, scope: Scope, receive: Receive, post: Post) -> Response:
         _require(method, "POST")
+        self._asked = time.monotonic()
         if self._in_flight >= self._limit:
             raise Refusal(503, _OVERLOADED, f"{self._in_flight} requests are under way", "try again in a second")
         self._in_flight += 1
@@ -108,6 +119,7 @@ class Application:
             return self._refuse(refusal)
         finally:
             self._in_flight -= 1
+            self._asked = time.monotonic()
 
     def _refuse(self, refusal: Refusal) -> Response:
         self._metrics.errors[refusal.code] += 1
@@ -143,6 +155,7 @@ class Application:
                 "considered": self._releases.considered,
                 "last_error": self._releases.fault if ready else self._releases.trouble(),
                 "requests": self._metrics.requests.total(),
+                "idle": round(self.idle, 3),
                 "uptime": round(time.monotonic() - self._started, 3),
                 "pid": os.getpid(),
             }
