@@ -65,6 +65,7 @@ ErrorCode = Literal[
     "endpoint-crash-loop",
     "endpoint-overloaded",
     "endpoint-not-found",
+    "endpoint-asleep",
     "runtime-not-running",
     "prediction-not-found",
     "clock-backwards",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from formats.errors import DeclarationError
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+_LEAST_IDLE = timedelta(minutes=1)
+
 
 @dataclass(frozen=True)
 class Model:
@@ -30,7 +33,8 @@ class Model:
     broken down. `gates` come on top of the policy of `environment`, where the endpoint that people use is deployed; a candidate
     runs in `staging` before, unless that is None. `card` is what only the team can say on the model card. `measurements` are the
     team's own figures by name, computed when a candidate is evaluated from the hold-out rows and the model's answer to each;
-    gates compare them (`TeamMeasured`).
+    gates compare them (`TeamMeasured`). An endpoint that nobody asked for a prediction for `idle_after` sleeps until somebody does;
+    None: never.
     """
 
     name: str
@@ -45,8 +49,15 @@ class Model:
     environment: str = "prod"
     staging: str | None = "staging"
     retraining: RetrainingRule = field(default_factory=RetrainingRule)
+    idle_after: timedelta | None = None
 
     def __post_init__(self) -> None:
+        if self.idle_after is not None and self.idle_after < _LEAST_IDLE:
+            raise DeclarationError(
+                "declaration-invalid",
+                f"model {self.name} declares idle_after={self.idle_after}, and it takes {_LEAST_IDLE} at least",
+                "an endpoint that sleeps takes seconds to answer its first caller; declare a time that is worth them, or None",
+            )
         # Settings that cannot be told apart would be a cache hit for each other.
         plain(self.trainer)
         task = self.training_set.label.task

@@ -339,6 +339,7 @@ class ModelForm(Form):
     environment: str = "prod"
     staging: str | None = "staging"
     retraining: RetrainingForm = RetrainingRule()
+    idle_after: Maybe[timedelta] = None
 
 
 class TeamForm(Form):
