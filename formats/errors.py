@@ -72,6 +72,7 @@ ErrorCode = Literal[
     "rate-limited",
     "keys-unusable",
     "endpoint-not-found",
+    "endpoint-asleep",
     "runtime-not-running",
     "prediction-not-found",
     "clock-backwards",

@@ -10,7 +10,7 @@ authority/key.pem key.pub         the authority's key pair; trusted/ revoked its
 storage.yaml                      where tables are, if not in lake/
 online/  online.yaml              the online store, and where it is if not there
 retention.yaml                    how long things are kept, if not the default
-endpoints/<team>/<model>/<env>/   release.json (desired), observed.json, keys.json, server logs, spool/ (prediction log)
+endpoints/<team>/<model>/<env>/   release.json (desired), observed.json, keys.json, usage.json, server logs, spool/ (prediction log)
 searches/<team>/<model>/          trials of searches for better settings: what was tried, and how good it was
 reproductions/                    trainings done again, each gone when it is compared
 logs/  run/                       logs, pid files and sockets of what `roadbed up` started

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, get_args
 
 from msgspec import UNSET, structs
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+_LEAST_IDLE = timedelta(minutes=1)
+
 
 @dataclass(frozen=True)
 class Model:
@@ -35,8 +38,10 @@ class Model:
     broken down. `gates` come on top of the policy of `environment`, where the endpoint that people use is deployed; a candidate
     runs in `staging` before, unless that is None. `card` is what only the team can say on the model card. `measurements` are the
     team's own figures by name, computed when a candidate is evaluated from the hold-out rows and the model's answer to each;
-    gates compare them (`TeamMeasured`). `search` looks for better settings of the trainer, when somebody asks for it. `without_store` says what the endpoint does with rows by key while the online store cannot
-    be read: `refuse` them with 503, or answer by `default`, as if the store had no row of them, and mark what is missing.
+    gates compare them (`TeamMeasured`). `search` looks for better settings of the trainer, when somebody asks for it.
+    `without_store` says what the endpoint does with rows by key while the online store cannot be read: `refuse` them with 503, or
+    answer by `default`, as if the store had no row of them, and mark what is missing. An endpoint that nobody asked for a
+    prediction for `idle_after` sleeps until somebody does; None: never.
     """
 
     name: str
@@ -53,8 +58,15 @@ class Model:
     retraining: RetrainingRule = field(default_factory=RetrainingRule)
     search: Search | None = None
     without_store: WithoutStore = "refuse"
+    idle_after: timedelta | None = None
 
     def __post_init__(self) -> None:
+        if self.idle_after is not None and self.idle_after < _LEAST_IDLE:
+            raise DeclarationError(
+                "declaration-invalid",
+                f"model {self.name} declares idle_after={self.idle_after}, and it takes {_LEAST_IDLE} at least",
+                "an endpoint that sleeps takes seconds to answer its first caller; declare a time that is worth them, or None",
+            )
         # Settings that cannot be told apart would be a cache hit for each other.
         plain(self.trainer)
         if self.search is not None:

@@ -6,9 +6,11 @@ from typing import Final
 
 from formats.errors import EndpointError
 from resources.endpoint_state import LastError, Observed
+from resources.endpoint_usage import Usage
+from resources.endpoint_wishes import Settings, Sleep
 
-# What ails the machine and says nothing about the release that was to run there.
-HOST_FAULTS: Final[frozenset[str]] = frozenset({"runtime-not-running", "port-in-use"})
+# What ails the machine, or was wished by somebody, and says nothing about the release that was to run there.
+HOST_FAULTS: Final[frozenset[str]] = frozenset({"runtime-not-running", "port-in-use", "endpoint-asleep"})
 
 _POLL_SECONDS = 0.1
 
@@ -37,23 +39,45 @@ class EndpointRuntime(ABC):
         return {}
 
     @abstractmethod
-    def sleep(self, endpoint: str) -> None:
-        """Stop the endpoint's server and keep its release."""
+    def configure(self, endpoint: str, settings: Settings) -> None:
+        """Run the endpoint as its team declares from now on."""
+
+    @abstractmethod
+    def sleep(self, endpoint: str, sleep: Sleep) -> None:
+        """Stop the endpoint's server once what is under way is answered, and keep its release."""
 
     @abstractmethod
     def wake(self, endpoint: str) -> None:
         """Start a sleeping endpoint again."""
 
     @abstractmethod
+    def asleep(self, endpoint: str) -> Sleep | None:
+        """The sleep that is wished of the endpoint, whether it has fallen asleep yet or not."""
+
+    @abstractmethod
+    def restart(self, endpoint: str, by: str) -> None:
+        """End the endpoint's server in order and start it again, with callers waiting; try again what was given up.
+
+        Raises:
+            EndpointError: there is no such endpoint, it is asleep, nothing runs endpoints, or its server holds on to a release
+                that a new one could not serve.
+        """
+
+    @abstractmethod
+    def usage(self, endpoint: str) -> Usage | None:
+        """What the endpoint has cost; None before it ran."""
+
+    @abstractmethod
     def is_current(self, endpoint: str, observed: Observed) -> bool:
-        """Whether `observed` was seen after the last `apply`."""
+        """Whether `observed` was seen after the last change of what is desired."""
 
     def wait_until_stable(self, endpoint: str, release: str, timeout: float) -> Observed:
         """The endpoint, once it has served `release` for long enough without a break.
 
         Raises:
-            EndpointError: one of HOST_FAULTS; `endpoint-crash-loop`; or `endpoint-unstable`, when the server refuses the
-                release or is not stable after `timeout` seconds. The server's last error is part of the message.
+            EndpointError: one of HOST_FAULTS (`endpoint-asleep` where somebody wished so meanwhile); `endpoint-crash-loop`; or
+                `endpoint-unstable`, when the server refuses the release or is not stable after `timeout` seconds. The server's
+                last error is part of the message.
         """
         deadline = time.monotonic() + timeout
         while True:
@@ -72,6 +96,12 @@ class EndpointRuntime(ABC):
 
 def _raise_if_hopeless(observed: Observed, release: str) -> None:
     error = observed.last_error
+    if observed.state == "asleep":
+        raise EndpointError(
+            "endpoint-asleep",
+            f"{observed.endpoint} is {observed.sleep or 'asleep'}",
+            f"wake it with `roadbed endpoint wake {observed.endpoint}`",
+        )
     if observed.state == "crash_loop":
         raise EndpointError(
             "endpoint-crash-loop",

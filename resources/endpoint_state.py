@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from formats.durable import write_atomic
+from resources.endpoint_wishes import Sleep
 from resources.reconciler import State
 
 
@@ -22,7 +23,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
 
     `release`, `bundle` and `sequence` are what is served, `stable` says that it was served without a break for long enough.
     `desired` is the release that should be served; `last_error` is about that one. `version` identifies the release.json that
-    all of this is about, `supervisor` the process that saw it.
+    all of this is about, `wishes` the other files that say what is desired, `supervisor` the process that saw it.
     """
 
     endpoint: str
@@ -38,6 +39,9 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime | None = None
     last_error: LastError | None = None
     version: str | None = None
+    wishes: str | None = None
+    sleep: Sleep | None = None
+    idle_after: float | None = None
     supervisor: int | None = None
 
 

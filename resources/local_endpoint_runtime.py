@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -19,10 +20,22 @@ from formats.failpoints import failpoint
 from formats.home import Home
 from resources.endpoint_runtime import EndpointRuntime
 from resources.endpoint_state import LastError, Observed, read_observed
+from resources.endpoint_usage import Usage, read_usage
+from resources.endpoint_wishes import (
+    Restart,
+    Settings,
+    Sleep,
+    ask_for_restart,
+    end_sleep,
+    put_to_sleep,
+    read_sleep,
+    wishes_mark,
+    write_settings,
+)
 from resources.reconciler import Limits, State
 from resources.server_process import child_environment, read_port
 from resources.supervisor import Places, is_running, supervisor_pid
-from serving.desired import fingerprint
+from serving.desired import claimed_release, fingerprint
 
 _POLL_SECONDS = 0.1
 _START_SECONDS = 30.0
@@ -80,7 +93,8 @@ class LocalEndpointRuntime(EndpointRuntime):
 
     @override
     def is_current(self, endpoint: str, observed: Observed) -> bool:
-        return observed.version == fingerprint(self._folder(endpoint) / "release.json")
+        folder = self._folder(endpoint)
+        return (observed.version, observed.wishes) == (fingerprint(folder / "release.json"), wishes_mark(folder))
 
     @override
     def url(self, endpoint: str) -> str:
@@ -94,12 +108,59 @@ class LocalEndpointRuntime(EndpointRuntime):
         return platform_headers(self._folder(endpoint))
 
     @override
-    def sleep(self, endpoint: str) -> None:
-        write_atomic(self._folder(endpoint) / "sleep", b"")
+    def configure(self, endpoint: str, settings: Settings) -> None:
+        write_settings(self._folder(endpoint), settings)
+
+    @override
+    def sleep(self, endpoint: str, sleep: Sleep) -> None:
+        self.observe(endpoint)
+        put_to_sleep(self._folder(endpoint), sleep)
 
     @override
     def wake(self, endpoint: str) -> None:
-        (self._folder(endpoint) / "sleep").unlink(missing_ok=True)
+        self.observe(endpoint)
+        end_sleep(self._folder(endpoint))
+
+    @override
+    def asleep(self, endpoint: str) -> Sleep | None:
+        return read_sleep(self._folder(endpoint))
+
+    @override
+    def restart(self, endpoint: str, by: str) -> None:
+        observed, sleep = self.observe(endpoint), self.asleep(endpoint)
+        if sleep is not None:
+            raise EndpointError(
+                "endpoint-asleep", f"{endpoint} is {sleep}", f"start it with `roadbed endpoint wake {endpoint}`"
+            )
+        error = observed.last_error
+        if error is not None and error.code == "runtime-not-running":
+            raise EndpointError("runtime-not-running", f"{endpoint}: {error.message}", error.hint)
+        if error is not None and observed.state in ("stabilizing", "stable"):
+            raise EndpointError(
+                "endpoint-unstable",
+                f"{endpoint} still serves {observed.release} and refuses {observed.desired} ([{error.code}] {error.message}); "
+                "started again it would serve nothing",
+                error.hint,
+            )
+        ask_for_restart(self._folder(endpoint), Restart(by, datetime.now(UTC)))
+
+    @override
+    def usage(self, endpoint: str) -> Usage | None:
+        return read_usage(self._folder(endpoint))
+
+    def desired_release(self, endpoint: str) -> str:
+        """The release that the endpoint's document claims to be. Raises EndpointError when it has none, or one that is damaged."""
+        path = self._folder(endpoint) / "release.json"
+        release = claimed_release(path.read_bytes()) if path.exists() else None
+        if release is None:
+            raise EndpointError(
+                "release-missing", f"{path} holds no release of {endpoint}", "materialize its endpoint asset"
+            )
+        return release
+
+    def log(self, endpoint: str) -> Path:
+        """Where the endpoint's servers write what they do."""
+        return self._folder(endpoint) / "server.log"
 
     def stop(self, timeout: float = 30.0) -> None:
         """Stop the supervisor and with it every server that it started."""
@@ -145,5 +206,11 @@ def _stopped(observed: Observed) -> Observed:
     error = LastError("runtime-not-running", "the endpoint runtime does not run", "start it with `roadbed up`")
     state: State = "asleep" if observed.state == "asleep" else "unready"
     return Observed(
-        endpoint=observed.endpoint, state=state, desired=observed.desired, port=observed.port, last_error=error
+        endpoint=observed.endpoint,
+        state=state,
+        desired=observed.desired,
+        port=observed.port,
+        last_error=error,
+        sleep=observed.sleep,
+        idle_after=observed.idle_after,
     )

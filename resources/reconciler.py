@@ -7,14 +7,15 @@ The local supervisor and the Kubernetes target share it; neither decides anythin
     history = decision.history
 
 States: `starting` (no answer yet), `unready` (answers, but has no valid release), `stabilizing` (ready, not long enough),
-`stable` (ready without a break for `stable_seconds`), `crash_loop` (given up until the release changes), `asleep`.
+`stable` (ready without a break for `stable_seconds`), `crash_loop` (given up until the release changes or a person asks for a
+restart), `asleep`. A restart that is asked for ends the server in order and starts it again.
 """
 
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 State = Literal["starting", "stabilizing", "stable", "unready", "crash_loop", "asleep"]
-Action = Literal["start", "stop", "kill", "wait"]
+Action = Literal["start", "stop", "kill", "nap", "wait"]
 
 
 @dataclass(frozen=True)
@@ -31,20 +32,29 @@ class Limits:
 
 @dataclass(frozen=True)
 class Desired:
-    """What should run: `version` changes with each release document, None is none; `asleep` asks for nothing to run."""
+    """What should run: `version` changes with each release document, None is none; `asleep` asks for nothing to run.
+
+    `restart` changes whenever a person asks for one. `idle_after` seconds without a request end in a nap; None: never.
+    """
 
     version: str | None
     asleep: bool = False
+    restart: str | None = None
+    idle_after: float | None = None
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What does run: a process (or pods), whether it answers, whether it is ready, and with which release."""
+    """What does run: a process (or pods), whether it answers, whether it is ready, with which release, and idle for how long.
+
+    `idle` seconds are counted while nothing newer waits to be served; a server that was started anew could not go on otherwise.
+    """
 
     running: bool
     answers: bool = False
     ready: bool = False
     release: str | None = None
+    idle: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,7 @@ class History:
     """
 
     version: str | None = None
+    restart: str | None = None
     launched: bool = False
     crashes: tuple[float, ...] = ()
     restarts: int = 0
@@ -88,7 +99,9 @@ class _Tick:
 def reconcile(desired: Desired, seen: Seen, history: History, limits: Limits, now: float) -> Decision:
     """The next action for one endpoint, and the history with its new state."""
     tick = _Tick(desired, seen, limits, now)
-    history = _after_new_version(tick, history)
+    history = _after_restart(tick, _after_new_version(tick, history))
+    if desired.asleep:
+        history = replace(history, crashes=(), broken=False)
     history = _after_crash(tick, history)
     history = _after_look(tick, history)
     action = _action(tick, history)
@@ -104,6 +117,14 @@ def _after_new_version(tick: _Tick, history: History) -> History:
     if tick.desired.version == history.version:
         return history
     return replace(history, version=tick.desired.version, crashes=(), restarts=0, broken=False, retry_at=tick.now)
+
+
+def _after_restart(tick: _Tick, history: History) -> History:
+    """A restart is a stop that is not a crash, after which all is as if nothing had run."""
+    if tick.desired.restart == history.restart:
+        return history
+    fresh = replace(history, restart=tick.desired.restart, launched=False)
+    return replace(fresh, crashes=(), restarts=0, broken=False, retry_at=tick.now)
 
 
 def _after_crash(tick: _Tick, history: History) -> History:
@@ -139,7 +160,18 @@ def _action(tick: _Tick, history: History) -> Action:
     if not tick.wanted or not history.launched:
         return "stop"
     silent = history.silent_since is not None and tick.now - history.silent_since >= tick.limits.silent_seconds
-    return "kill" if silent else "wait"
+    if silent:
+        return "kill"
+    return "nap" if _is_idle(tick, history) else "wait"
+
+
+def _is_idle(tick: _Tick, history: History) -> bool:
+    """Nobody has asked since it became stable, and for long enough."""
+    idle_after = tick.desired.idle_after
+    if idle_after is None or history.ready_release is None:
+        return False
+    ready = tick.now - history.ready_since
+    return tick.seen.idle >= idle_after and ready >= max(idle_after, tick.limits.stable_seconds)
 
 
 def _state(tick: _Tick, history: History) -> State:
@@ -147,6 +179,8 @@ def _state(tick: _Tick, history: History) -> State:
         return "asleep"
     if history.broken:
         return "crash_loop"
+    if tick.seen.running and not history.launched:
+        return "starting" if tick.wanted else "unready"
     if history.ready_release is not None:
         steady = tick.now - history.ready_since >= tick.limits.stable_seconds
         return "stable" if steady else "stabilizing"

@@ -4,6 +4,7 @@ import errno
 import http.client
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
+import psutil
 
 from formats import failpoints
 from formats.durable import write_atomic
@@ -29,6 +31,8 @@ _HIGHEST_PORT = 65535
 _HOST = "127.0.0.1"
 _LOG_BYTES = 5 << 20
 _STOP_SECONDS = 12.0
+# Longer than the server's own patience (serving/draining.py) and its shutdown.
+_DRAIN_SECONDS = 60.0
 _PROBE_SECONDS = 1.0
 
 
@@ -41,6 +45,7 @@ class Status(msgspec.Struct, frozen=True):
     sequence: int | None
     considered: str | None
     last_error: LastError | None
+    idle: float
     pid: int
 
 
@@ -54,6 +59,8 @@ class ServerProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._listener: socket.socket | None = None
         self._stop_by: float | None = None
+        self._asked_by: signal.Signals | None = None
+        self._cpu_seconds = 0.0
         self.ended_with: int | None = None
 
     @property
@@ -71,13 +78,28 @@ class ServerProcess:
         """Whether the process runs; remembers how it ended."""
         if self._process is None:
             return False
-        code = self._process.poll()
-        if code is None:
+        pid, status, used = os.wait4(self._process.pid, os.WNOHANG)
+        if pid == 0:
             return True
-        self.ended_with = code
+        self._cpu_seconds = max(self._cpu_seconds, used.ru_utime + used.ru_stime)
+        self.ended_with = self._process.returncode = os.waitstatus_to_exitcode(status)
         self._process = None
         self._stop_by = None
         return False
+
+    @property
+    def cpu_seconds(self) -> float:
+        """What the server that runs has used so far, its log writer included; what the last one used, once it has ended."""
+        if self._process is None or not self.running:
+            return self._cpu_seconds
+        try:
+            process = psutil.Process(self._process.pid)
+            times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+        except psutil.Error:
+            return self._cpu_seconds
+        used = sum(each.user + each.system for each in times) + times[0].children_user + times[0].children_system
+        self._cpu_seconds = max(self._cpu_seconds, used)
+        return self._cpu_seconds
 
     def start(self, taken: Collection[int]) -> None:
         """Start the server. Ports in `taken` belong to other endpoints.
@@ -87,13 +109,12 @@ class ServerProcess:
             DeclarationError: online.yaml, which says where the server finds its features, cannot be understood.
         """
         redis = read_online_settings(Home(self._home)).redis
-        if self._listener is None:
-            self._listener = _listen(self._folder, taken)
-        descriptor = self._listener.fileno()
+        descriptor = self.hold_port(taken).fileno()
         command = [sys.executable, "-P", "-m", "serving", "--home", str(self._home), "--endpoint", self._endpoint]
         command += ["--fd", str(descriptor), "--parent", str(os.getpid())]
         if redis is not None:
             command += ["--redis", msgspec.json.encode(redis).decode()]
+        self._cpu_seconds = 0.0
         with _open_log(self._folder / "server.log") as log:
             self._process = subprocess.Popen(
                 command,
@@ -105,21 +126,40 @@ class ServerProcess:
                 start_new_session=True,
             )
 
-    def stop(self) -> None:
-        """Ask the server to finish what it has begun and end; kill it when it takes too long. Returns at once."""
-        self.release_port()
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Ask the server to finish what it has begun and end; kill it when it takes too long. Returns at once.
+
+        SIGTERM gives what is under way some seconds, SIGUSR1 as long as any request may take.
+        """
         if self._process is None or not self.running:
             return
-        if self._stop_by is None:
-            self._stop_by = time.monotonic() + _STOP_SECONDS
-            self._process.send_signal(signal.SIGTERM)
+        if self._stop_by is None or number != self._asked_by:
+            self._asked_by = number
+            self._stop_by = time.monotonic() + (_STOP_SECONDS if number == signal.SIGTERM else _DRAIN_SECONDS)
+            os.kill(self._process.pid, number)
         elif time.monotonic() >= self._stop_by:
-            self._process.kill()
+            self.kill()
 
     def kill(self) -> None:
         """End a server that no longer answers."""
-        if self._process is not None:
-            self._process.kill()
+        if self._process is not None and self.running:
+            # Not by Popen, which would take the exit status and leave the CPU time unread.
+            os.kill(self._process.pid, signal.SIGKILL)
+
+    def hold_port(self, taken: Collection[int]) -> socket.socket:
+        """Listen, so that callers wait. Raises HostError when the port is taken."""
+        if self._listener is None:
+            self._listener = _listen(self._folder, taken)
+        return self._listener
+
+    @property
+    def has_callers(self) -> bool:
+        """Whether somebody waits at the port that is held."""
+        if self._listener is None:
+            return False
+        waiting = select.poll()
+        waiting.register(self._listener, select.POLLIN)
+        return bool(waiting.poll(0))
 
     def release_port(self) -> None:
         """Refuse callers instead of keeping them waiting for a server that does not come back soon."""

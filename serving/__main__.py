@@ -22,6 +22,7 @@ from formats.redis_place import RedisPlace
 from serving.access import Access
 from serving.application import MAX_IN_FLIGHT, Application
 from serving.clock import ServingClock
+from serving.draining import DrainingServer
 from serving.lifetime import die_with, is_orphan
 from serving.metrics import Metrics
 from serving.online_features import OnlineFeatures
@@ -148,7 +149,10 @@ def _is_beyond(listener: socket.socket) -> bool:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until SIGTERM. The exit status is 0, or 3 when the port is taken or no key guards it."""
+    """Serve until SIGTERM, or until SIGUSR1 and all that is under way is answered.
+
+    The exit status is 0, or 3 when the port is taken or no key guards it.
+    """
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     if options.parent is not None:
@@ -174,7 +178,9 @@ def main(arguments: list[str] | None = None) -> int:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    server = DrainingServer(config, lambda: service.application.in_flight > 0)
+    signal.signal(signal.SIGUSR1, lambda _signal, _frame: server.drain())
+    server.run(sockets=[listener])
     return 0
 
 

@@ -58,7 +58,7 @@ class Application:
         self._access = access
         self._limit = max_in_flight
         self._in_flight = 0
-        self._started = time.monotonic()
+        self._started = self._asked = time.monotonic()
         self.on_startup: Callable[[], Awaitable[None]] = _nothing
         self.on_shutdown: Callable[[], Awaitable[None]] = _nothing
         # Whoever runs the server asks whether it lives without a key.
@@ -75,6 +75,16 @@ class Application:
         }
         metrics.read("roadbed_in_flight", "gauge", "Predictions under way.", lambda: self._in_flight)
         metrics.read("roadbed_ready", "gauge", "Whether a valid release is in service.", self._ready)
+
+    @property
+    def in_flight(self) -> int:
+        """Predictions under way."""
+        return self._in_flight
+
+    @property
+    def idle(self) -> float:
+        """Seconds since somebody asked for a prediction, or since the start; none while one is under way."""
+        return 0.0 if self._in_flight else time.monotonic() - self._asked
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or the lifespan."""
@@ -122,10 +132,12 @@ class Application:
             if self._in_flight >= self._limit:
                 raise self._overload()
             self._in_flight += 1
+            self._asked = time.monotonic()
             try:
                 return await post(await deadline.meet(read_json_body(scope, receive), "body"), deadline)
             finally:
                 self._in_flight -= 1
+                self._asked = time.monotonic()
         except Refusal as refusal:
             return self._refuse(refusal)
 
@@ -169,6 +181,7 @@ class Application:
                 "keys_fault": self._access.fault,
                 "online_store": None if serving is None else self._store_of(serving.model),
                 "requests": self._metrics.requests.total(),
+                "idle": round(self.idle, 3),
                 "uptime": round(time.monotonic() - self._started, 3),
                 "pid": os.getpid(),
             }

@@ -93,6 +93,10 @@ FEATURES = (
     Feature("Services' logs are bounded", ("tests.unit.test_log_rotation",)),
     Feature("Online store in Redis", (f"{_RUN}.test_redis", "tests.unit.test_online_settings")),
     Feature("Endpoint: server, hot swap, supervisor", (f"{_RUN}.test_endpoint_server", f"{_RUN}.test_supervisor")),
+    Feature(
+        "Endpoints asleep, woken, restarted, and what they cost",
+        tuple(f"{_RUN}.test_endpoint_{name}" for name in ("sleep", "restart", "commands")),
+    ),
     Feature("kill -9 at every failpoint", ("tests.integration.test_kills",)),
     Feature("MLflow runs always end; orphans are reaped", (f"{_RUN}.test_experiment_tracking", f"{_RUN}.test_reaper")),
     Feature("Bad data and bad days", ("tests.graph.test_bad_data", f"{_RUN}.test_bad_days")),

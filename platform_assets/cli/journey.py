@@ -27,7 +27,7 @@ _STEP = 2.0
 
 
 def live_through(site: Site, instance: "DagsterInstance", console: Console, journey: Journey = FIRST_MODEL) -> None:
-    """Wait until the journey's endpoint serves, then show a prediction. Quick when it serves already.
+    """Wait until the journey's endpoint serves, then show a prediction. Quick when it serves already, or sleeps.
 
     Raises:
         EndpointError: runs failed and nobody tries again, or it takes longer than twenty minutes.
@@ -41,7 +41,11 @@ def live_through(site: Site, instance: "DagsterInstance", console: Console, jour
         for words in last_words(instance):
             console.print(f"sensor   {words}", markup=False)
         raise
-    show_prediction(site, served, console, journey)
+    if served.state == "asleep":
+        console.print(f"asleep   {journey.endpoint} is {served.sleep or 'asleep'}", markup=False, soft_wrap=True)
+        console.print(f"next     roadbed endpoint wake {journey.endpoint}", markup=False, soft_wrap=True)
+    else:
+        show_prediction(site, served, console, journey)
 
 
 def wait_for(
@@ -52,7 +56,7 @@ def wait_for(
     now: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Observed:
-    """Tell of stages and failures as they come, until the endpoint serves.
+    """Tell of stages and failures as they come, until the endpoint serves, or sleeps because somebody wished so.
 
     Raises:
         EndpointError: failures are final, or time is up.

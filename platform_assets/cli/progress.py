@@ -61,7 +61,7 @@ def _endpoint_of(release: "AssetKey") -> str:
 
 def _served(home: Home, journey: Journey, materialized: bool) -> Observed | None:
     seen = observe(home, journey.endpoint) if materialized else None
-    return seen if seen is not None and seen.state == "stable" else None
+    return seen if seen is not None and seen.state in ("stable", "asleep") else None
 
 
 def last_words(instance: "DagsterInstance") -> list[str]:

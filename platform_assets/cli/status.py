@@ -17,6 +17,7 @@ from platform_assets.cli.services import WEBSERVER, expected_names
 from platform_assets.cli.site import Site, find_site
 from platform_assets.cli.tables import plain, plain_lines
 from resources.endpoint_state import Observed
+from resources.reconciler import State
 
 _DETAIL = 24  # columns that a narrow terminal leaves to details at least
 _ENDLESS = 10_000
@@ -86,8 +87,7 @@ def render(status: Status) -> Table:
         table.add_row("UI", "[green]serving[/]", status.url)
     table.add_row("clock", "wall" if status.clock == "wall" else "replay", status.clock)
     for endpoint, seen in status.endpoints.items():
-        colour = "green" if seen.state == "stable" else "yellow"
-        table.add_row(endpoint, f"[{colour}]{seen.state}[/]", plain_lines(_served(seen)))
+        table.add_row(endpoint, coloured(seen.state), plain_lines(_served(seen)))
     for run in status.failed_runs:
         state = "[yellow]failed, retried[/]" if run.retried else "[red]failed[/]"
         table.add_row(f"run {run.run[:8]}", state, plain_lines(f"{run.what}: {run.why}\n{run.url}"))
@@ -104,9 +104,18 @@ def show(table: Table, console: Console) -> None:
     console.print(table)
 
 
+def coloured(state: State) -> str:
+    """An endpoint's state, green where nothing needs to be done."""
+    colour = "green" if state in ("stable", "asleep") else "yellow"
+    return f"[{colour}]{state}[/]"
+
+
 def _served(seen: Observed) -> str:
     parts = [f"port {seen.port}"] if seen.port else []
-    parts += [f"release {seen.release}", f"bundle {seen.bundle}"] if seen.release else ["serves nothing"]
+    if seen.sleep is not None and seen.state == "asleep":
+        parts.append(str(seen.sleep))
+    else:
+        parts += [f"release {seen.release}", f"bundle {seen.bundle}"] if seen.release else ["serves nothing"]
     return ", ".join(parts) + (f"\n{seen.last_error.message}" if seen.last_error else "")
 
 

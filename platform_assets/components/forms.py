@@ -367,6 +367,7 @@ class ModelForm(Form):
     retraining: RetrainingForm = RetrainingRule()
     search: Maybe[SearchForm] = None
     without_store: WithoutStore = "refuse"
+    idle_after: Maybe[timedelta] = None
 
 
 class TeamForm(Form):

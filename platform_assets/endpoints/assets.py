@@ -11,13 +11,14 @@ from platform_assets.promotion.records import Release
 from platform_assets.promotion.service_client import authority_of
 from platform_assets.team import Model
 from resources.endpoint_state import Observed
+from resources.endpoint_wishes import Settings
 from resources.experiment_tracking import ExperimentTracking
 from resources.installation import Installation
 from resources.model_registry import Alias, ModelRegistry
 
 # What must be true of an endpoint at any moment; watched by the platform's location, not by the run that deploys it.
 WATCHED = {
-    "serves_the_release": "A process answers, and serves the bundle that the ledger says is live.",
+    "serves_the_release": "A process answers, and serves the bundle that the ledger says is live; or it sleeps as wished.",
     "bundle_intact": "Every byte of the served bundle is what its digest says.",
     "registry_agrees": "MLflow's alias points to the version of the live bundle.",
 }
@@ -32,9 +33,12 @@ def endpoint_asset(owner: Owner, model: Model, environment: str) -> dg.AssetsDef
         context: dg.AssetExecutionContext, installation: Installation, tracking: ExperimentTracking
     ) -> Materialized:
         release = desired_release(installation, name)
+        idle_after = None if model.idle_after is None else model.idle_after.total_seconds()
+        installation.runtime.configure(name, Settings(idle_after))
         observed = roll_out(installation, authority_of(installation.home), release)
         mirror_alias(tracking, model.path(owner.team), environment, release.bundle)
-        context.log.info("%s serves %s, release %d", name, release.bundle, release.sequence)
+        does = "serves" if observed.state != "asleep" else "sleeps with"
+        context.log.info("%s %s %s, release %d", name, does, release.bundle, release.sequence)
         return dg.MaterializeResult(data_version=dg.DataVersion(release.bundle), metadata=_facts(release, observed))
 
     return dg.asset(
@@ -67,4 +71,5 @@ def _facts(release: Release, observed: Observed) -> dict[str, Any]:
         "reason": release.approval.reason,
         "expires": release.approval.expires_at.isoformat(),
         "url": dg.MetadataValue.url(f"http://127.0.0.1:{observed.port}/status"),
+        "state": observed.state,
     }

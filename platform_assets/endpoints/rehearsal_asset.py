@@ -9,7 +9,7 @@ import polars as pl
 
 from formats.bundle import read_contract
 from formats.contract import ServingContract
-from formats.errors import ReleaseError
+from formats.errors import EndpointError, ReleaseError
 from platform_assets.endpoints.replay import Replayed, replay_until_calm
 from platform_assets.materialized import Materialized
 from platform_assets.ownership import FRESHNESS, Owner
@@ -34,6 +34,11 @@ def rehearsal_asset(owner: Owner, model: Model, environment: str) -> dg.AssetsDe
 
     def rehearse(context: dg.AssetExecutionContext, installation: Installation) -> Materialized:
         release = live_release(installation, endpoint)
+        sleep = installation.runtime.asleep(endpoint)
+        if sleep is not None and not sleep.until_asked:
+            raise EndpointError(
+                "endpoint-asleep", f"{endpoint} is {sleep}", f"run this again after `roadbed endpoint wake {endpoint}`"
+            )
         source, requests = _requests(installation, path, release)
         context.log.info("%d requests from %s, %g a second", len(requests), source, _RATE)
         runtime = installation.runtime

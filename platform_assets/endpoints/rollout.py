@@ -31,6 +31,8 @@ def desired_release(installation: Installation, endpoint: str) -> Release:
 def roll_out(installation: Installation, authority: Authority, release: Release) -> Observed:
     """Bring `release` up and declare it live. Running it again, after a kill anywhere, changes nothing that is done.
 
+    A sleeping endpoint wakes for a release that is not live yet, and stays asleep with one that is: that one was stable once.
+
     Raises:
         EndpointError: it does not become stable; the release is then taken back, and the one before is brought up again. Not
             where the machine is at fault: the release waits, and the sensor of its promotion tries again.
@@ -40,6 +42,10 @@ def roll_out(installation: Installation, authority: Authority, release: Release)
     if release.state == "approved":
         authority.rolling(release.release)
     runtime.apply(release.endpoint, envelope_of(installation, release))
+    if release.state != "live":
+        runtime.wake(release.endpoint)
+    elif runtime.asleep(release.endpoint) is not None:
+        return runtime.observe(release.endpoint)
     try:
         observed = runtime.wait_until_stable(release.endpoint, release.release, STABLE_WITHIN.total_seconds())
     except EndpointError as error:

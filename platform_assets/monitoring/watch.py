@@ -1,5 +1,7 @@
 """The watch: what must be true of an endpoint and of the ledger at any moment, looked at without a click."""
 
+from collections.abc import Mapping
+
 import httpx
 import msgspec
 
@@ -16,10 +18,15 @@ TIMEOUT_SECONDS = 3.0
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """Whether it is as it must be, and a sentence that says what and where."""
+    """Whether it is as it must be, and a sentence that says what and where; `figures` are told with it and change all the time."""
 
     good: bool
     message: str
+    figures: Mapping[str, float] = {}
+
+    def same_as(self, other: "Finding | None") -> bool:
+        """Whether both say the same, whatever the figures."""
+        return other is not None and (self.good, self.message) == (other.good, other.message)
 
 
 def watch_endpoint(installation: Installation, tracking: ExperimentTracking, endpoint: str) -> dict[str, Finding]:
@@ -60,6 +67,36 @@ def ledger_finding(report: VerificationReport) -> Finding:
 
 
 def _serves(installation: Installation, live: Release) -> Finding:
+    found = _asleep(installation, live) or _awake(installation, live)
+    return msgspec.structs.replace(found, figures=_cost(installation, live.endpoint))
+
+
+def _cost(installation: Installation, endpoint: str) -> dict[str, float]:
+    usage = installation.runtime.usage(endpoint)
+    if usage is None:
+        return {}
+    return {"awake seconds": round(usage.awake_seconds), "CPU seconds": round(usage.cpu_seconds, 1)}
+
+
+def _asleep(installation: Installation, live: Release) -> Finding | None:
+    """An endpoint that somebody wished asleep is well, if whoever is to wake it runs. Asking it would wake it."""
+    sleep = installation.runtime.asleep(live.endpoint)
+    if sleep is None:
+        return None
+    try:
+        seen = installation.runtime.observe(live.endpoint)
+    except RoadbedError as missing:
+        return Finding(False, missing.message)
+    if seen.last_error is not None and sleep.until_asked:
+        return Finding(False, f"{live.endpoint} is {sleep}; but nobody can wake it: {seen.last_error.message}")
+    if seen.desired not in (None, live.release):
+        return Finding(
+            False, f"{live.endpoint} sleeps with release {seen.desired}, but {live.release} is live in the ledger"
+        )
+    return Finding(True, f"{live.endpoint} is {sleep}; it has {live.bundle}, release {live.sequence}")
+
+
+def _awake(installation: Installation, live: Release) -> Finding:
     try:
         answer = httpx.get(f"{installation.runtime.url(live.endpoint)}/readyz", timeout=TIMEOUT_SECONDS)
         told = answer.json()

@@ -124,7 +124,7 @@ def _remembered(context: dg.SensorEvaluationContext) -> dict[str, Finding]:
 
 def _reported(key: dg.AssetKey, before: Mapping[str, Finding], now: Mapping[str, Finding]) -> dg.SensorResult:
     """Report what changed; the cursor remembers what was reported, so that the log does not fill with the same."""
-    changed = {name: found for name, found in now.items() if before.get(name) != found}
+    changed = {name: found for name, found in now.items() if not found.same_as(before.get(name))}
     told = "; ".join(found.message for found in now.values()) or "nothing is live yet"
     return dg.SensorResult(
         asset_events=[_evaluation(key, name, found) for name, found in changed.items()],
@@ -140,7 +140,7 @@ def _evaluation(key: dg.AssetKey, name: str, found: Finding) -> dg.AssetCheckEva
         passed=found.good,
         severity=dg.AssetCheckSeverity.ERROR,
         description=found.message,
-        metadata={"message": found.message},
+        metadata={"message": found.message, **found.figures},
     )
 
 
@@ -150,5 +150,5 @@ def _result(key: dg.AssetKey, name: str, found: Finding) -> dg.AssetCheckResult:
         check_name=name,
         passed=found.good,
         description=found.message,
-        metadata={"message": found.message},
+        metadata={"message": found.message, **found.figures},
     )

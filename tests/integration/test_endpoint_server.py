@@ -18,6 +18,7 @@ from onnx import TensorProto, helper
 from formats.clock import advance_clock
 from formats.home import Home
 from formats.signing import new_private_key
+from serving.draining import GRACE_SECONDS
 from tests.support.bundles import (
     ENDPOINT,
     authority_key,
@@ -369,6 +370,67 @@ def test_sigterm_finishes_what_was_begun(home: Home) -> None:
         assert len(response.json()["predictions"]) == 10_000
         running.process.wait(PATIENCE)
         assert len(spooled(home)) == 10_000
+
+
+def test_drained_it_answers_whom_it_accepted_and_nobody_else(home: Home) -> None:
+    """The one who is slow, for as long as it takes; and who comes on a connection that was open before."""
+    document = deploy_model(home)
+    with server(home) as running:
+        eventually(lambda: running.serves(document.release))
+        body, begun, finish = json.dumps(full_row()).encode(), threading.Event(), threading.Event()
+
+        def slowly() -> Iterator[bytes]:
+            yield body[:10]
+            begun.set()
+            finish.wait(PATIENCE)
+            yield body[10:]
+
+        headers = {"content-type": "application/json"}
+        with ThreadPoolExecutor(1) as caller, httpx.Client(base_url=running.url, timeout=PATIENCE) as other:
+            slow = caller.submit(lambda: running.client.post("/predict", content=slowly(), headers=headers))
+            assert begun.wait(PATIENCE)
+            eventually(lambda: "roadbed_in_flight 1" in other.get("/metrics").text)
+            running.process.send_signal(signal.SIGUSR1)
+            eventually(lambda: refuses(running))
+            finish.wait(2 * GRACE_SECONDS)
+            last = other.post("/predict", json=full_row())
+            assert (last.status_code, last.headers["connection"]) == (200, "close")
+            finish.set()
+            assert slow.result().status_code == 200
+        assert running.process.wait(PATIENCE) == 0
+        assert len(spooled(home)) == 2
+
+
+def refuses(running: Server) -> bool:
+    """Whether nobody listens any more."""
+    try:
+        httpx.get(f"{running.url}/livez", timeout=PATIENCE)
+    except httpx.ConnectError:
+        return True
+    return False
+
+
+def test_sigterm_ends_the_patience_of_a_drained_server(home: Home) -> None:
+    document = deploy_model(home)
+    with server(home) as running:
+        eventually(lambda: running.serves(document.release))
+        begun, finish = threading.Event(), threading.Event()
+
+        def never() -> Iterator[bytes]:
+            yield b"{"
+            begun.set()
+            finish.wait(2 * PATIENCE)
+            yield b"}"
+
+        with ThreadPoolExecutor(1) as caller:
+            headers = {"content-type": "application/json"}
+            asked = caller.submit(lambda: httpx.post(f"{running.url}/predict", content=never(), headers=headers))
+            assert begun.wait(PATIENCE)
+            eventually(lambda: "roadbed_in_flight 1" in running.client.get("/metrics").text)
+            running.process.send_signal(signal.SIGUSR1)
+            running.end(signal.SIGTERM)
+            finish.set()
+            assert asked.result().status_code == 500
 
 
 def test_too_many_at_once_are_sent_away(home: Home) -> None:

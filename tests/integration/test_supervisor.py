@@ -9,63 +9,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
 from formats.errors import EndpointError
 from formats.failpoints import VARIABLE
-from formats.home import Home
-from formats.release import ReleaseDocument, sign_release
-from resources.endpoint_state import Observed
-from resources.local_endpoint_runtime import LocalEndpointRuntime
-from resources.reconciler import Limits
-from resources.supervisor import Places, is_running, supervisor_pid
-from tests.support.bundles import ENDPOINT, authority_key, full_row, payload, release, store_bundle
+from formats.release import sign_release
+from resources.supervisor import Places, is_running
+from tests.support.bundles import ENDPOINT, authority_key, payload, release, store_bundle
 from tests.support.processes import PATIENCE, ROOT, alive, eventually, spooled
+from tests.support.runtime_place import LIMITS, Installation, running
 
 pytestmark = pytest.mark.service
 
 OTHER = "aviation/departure_delay/staging/endpoint"
-LIMITS = Limits(stable_seconds=0.5, crashes=3, crash_window=120, first_delay=0.1, last_delay=0.2)
-
-
-class Installation:
-    """A home with a runtime."""
-
-    def __init__(self, root: Path) -> None:
-        self.home = Home(root)
-        self.runtime = LocalEndpointRuntime(self.home, LIMITS)
-
-    def apply(self, sequence: int, bias: float = 0.0, endpoint: str = ENDPOINT) -> ReleaseDocument:
-        document = release(store_bundle(self.home, payload(bias)), sequence, endpoint=endpoint)
-        self.runtime.apply(endpoint, sign_release(document, authority_key(self.home)))
-        return document
-
-    def stable(self, document: ReleaseDocument) -> Observed:
-        return self.runtime.wait_until_stable(document.endpoint, document.release, PATIENCE)
-
-    def predict(self, endpoint: str = ENDPOINT) -> httpx.Response:
-        return httpx.post(f"{self.runtime.url(endpoint)}/predict", json=full_row(), timeout=PATIENCE)
-
-    def supervisor(self) -> int:
-        pid = supervisor_pid(Places.of(self.home))
-        assert pid is not None
-        return pid
-
-    def family(self) -> list[int]:
-        """The supervisor and everything below it."""
-        process = psutil.Process(self.supervisor())
-        return [process.pid, *(child.pid for child in process.children(recursive=True))]
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Installation]:
-    installation = Installation(tmp_path)
-    installation.runtime.ensure_running()
-    try:
+    with running(tmp_path) as installation:
         yield installation
-    finally:
-        installation.runtime.stop()
 
 
 def test_from_release_to_stable_to_the_next_release(site: Installation) -> None:
@@ -171,20 +133,6 @@ def test_the_breaker_opens_and_a_new_release_closes_it(site: Installation) -> No
     observed = site.stable(following)
     assert observed.restarts == 0
     assert observed.last_error is None
-
-
-def test_sleep_and_wake(site: Installation) -> None:
-    document = site.apply(1)
-    before = site.stable(document)
-    site.runtime.sleep(ENDPOINT)
-    eventually(lambda: site.runtime.observe(ENDPOINT).state == "asleep" and not alive(before.pid or 0))
-    with pytest.raises(httpx.TransportError):
-        site.predict()
-    site.runtime.wake(ENDPOINT)
-    site.runtime.wake(ENDPOINT)
-    assert eventually(lambda: site.runtime.observe(ENDPOINT).stable)
-    assert site.predict().status_code == 200
-    assert site.runtime.observe(ENDPOINT).port == before.port
 
 
 def test_endpoints_have_ports_of_their_own_and_keep_them(site: Installation) -> None:

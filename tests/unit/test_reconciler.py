@@ -149,3 +149,77 @@ def test_nothing_is_decided_twice() -> None:
     history = reconcile(WANTED, GONE, History(), LIMITS, 0).history
     first = reconcile(WANTED, READY, history, LIMITS, 1)
     assert reconcile(WANTED, READY, first.history, LIMITS, 1) == first
+
+
+def test_a_restart_ends_the_server_in_order_and_starts_it_again() -> None:
+    story = Story()
+    again = replace(WANTED, restart="once")
+    story.tick(0, GONE)
+    story.tick(1, READY)
+    assert story.tick(5, READY, again) == "stop"
+    assert story.state() == "starting"
+    assert story.tick(6, READY, again) == "stop"
+    assert story.tick(7, GONE, again) == "start"
+    assert story.tick(8, READY, again) == "wait"
+    assert story.state() == "stabilizing"
+    assert (story.history.crashes, story.history.restarts) == ((), 0)
+    assert story.tick(20, READY, again) == "wait"
+
+
+def test_a_restart_closes_the_breaker() -> None:
+    story = Story()
+    story.history = History(version="v1", broken=True, crashes=(1, 2, 3), restarts=3, retry_at=99)
+    assert story.tick(10, GONE) == "wait"
+    assert story.tick(11, GONE, replace(WANTED, restart="once")) == "start"
+    assert (story.history.restarts, story.history.broken) == (0, False)
+
+
+def test_whoever_is_put_to_sleep_wakes_with_a_clean_slate() -> None:
+    story = Story()
+    story.history = History(version="v1", broken=True, crashes=(1, 2, 3), restarts=3)
+    assert story.tick(10, GONE, Desired("v1", asleep=True)) == "wait"
+    assert story.state() == "asleep"
+    assert story.tick(11, GONE) == "start"
+
+
+@pytest.mark.parametrize(
+    ("now", "idle", "action"),
+    [(40, 30, "nap"), (40, 29, "wait"), (31, 30, "wait"), (40, 0, "wait")],
+    ids=["idle", "asked lately", "stable for less", "busy"],
+)
+def test_idleness_counts_from_the_last_caller_and_from_being_ready(now: float, idle: float, action: Action) -> None:
+    story, wanted = Story(), replace(WANTED, idle_after=30.0)
+    story.tick(0, GONE, wanted)
+    story.tick(2, READY, wanted)
+    assert story.tick(now, replace(READY, idle=idle), wanted) == action
+
+
+def test_idleness_does_not_cut_the_gate_short() -> None:
+    story, wanted = Story(), replace(WANTED, idle_after=0.0)
+    story.tick(0, GONE, wanted)
+    assert [story.tick(now, replace(READY, idle=9), wanted) for now in (2, 3, 4.9, 5)] == [*["wait"] * 3, "nap"]
+
+
+@pytest.mark.parametrize("seen", [UNREADY, SILENT, GONE])
+def test_who_is_not_ready_does_not_nap(seen: Seen) -> None:
+    story, wanted = Story(), replace(WANTED, idle_after=1.0)
+    story.tick(0, GONE, wanted)
+    story.tick(2, READY, wanted)
+    assert story.tick(8, replace(seen, idle=8), wanted) != "nap"
+
+
+def test_nobody_naps_who_was_not_told_to() -> None:
+    story = Story()
+    story.tick(0, GONE)
+    story.tick(2, READY)
+    assert story.tick(1e9, replace(READY, idle=1e9)) == "wait"
+
+
+def test_two_restarts_at_once_are_one() -> None:
+    story = Story()
+    story.tick(0, GONE)
+    story.tick(1, READY)
+    assert story.tick(2, READY, replace(WANTED, restart="ada's")) == "stop"
+    assert story.tick(3, READY, replace(WANTED, restart="bob's")) == "stop"
+    assert story.tick(4, GONE, replace(WANTED, restart="bob's")) == "start"
+    assert story.tick(5, READY, replace(WANTED, restart="bob's")) == "wait"

@@ -23,6 +23,7 @@ from platform_assets.cli.services import expected_names
 from platform_assets.cli.site import Site
 from platform_assets.cli.up import start_clock
 from resources.endpoint_state import Observed
+from resources.endpoint_wishes import Sleep
 from tests.support.documented import ROOT
 
 ENDPOINT = "rail/delay/prod/endpoint"
@@ -70,6 +71,18 @@ def test_again_it_is_quick() -> None:
     watch = Watch(progress(*ROUTE.stages, served=SERVED))
     assert watch.wait() is SERVED
     assert watch.time == 0
+
+
+def test_a_sleeping_endpoint_is_the_end_of_the_journey_too(monkeypatch: pytest.MonkeyPatch, home: Home) -> None:
+    sleep = Sleep("ada", datetime(2013, 5, 1, tzinfo=UTC), "nobody flies at night")
+    asleep = Observed(endpoint=ENDPOINT, state="asleep", port=8801, sleep=sleep)
+    monkeypatch.setattr(journey, "look", lambda *_: progress(*ROUTE.stages, served=asleep))
+    output = io.StringIO()
+    with dg.DagsterInstance.ephemeral() as instance:
+        journey.live_through(Site(ROOT, home), instance, Console(file=output, width=200), ROUTE)
+    told = output.getvalue()
+    assert "until `roadbed endpoint wake`, by ada: nobody flies at night" in told
+    assert f"roadbed endpoint wake {ENDPOINT}" in told
 
 
 def test_a_failure_is_told_at_once_and_given_time() -> None:

@@ -1,12 +1,16 @@
 """The status as a table: whatever the width, a name can be read and copied."""
 
 import io
+from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from rich.console import Console
 
+from platform_assets.cli.endpoint_view import is_good
 from platform_assets.cli.status import ProcessStatus, Status, render, show
-from resources.endpoint_state import Observed
+from resources.endpoint_state import LastError, Observed
+from resources.endpoint_wishes import Sleep
 
 ENDPOINT = "aviation/departure_delay_at_the_gate_of_departure/staging/endpoint"
 BUNDLE = f"sha256:{'b' * 64}"
@@ -43,3 +47,18 @@ def test_a_terminal_folds_details_and_loses_nothing() -> None:
     text = shown({ENDPOINT: SERVED}, width=120, terminal=True)
     assert BUNDLE not in text
     assert text.count("b") - shown({}, width=120, terminal=True).count("b") >= BUNDLE.count("b")
+
+
+def test_asleep_is_said_with_who_and_why() -> None:
+    sleep = Sleep("ada", datetime(2013, 5, 1, tzinfo=UTC), "nobody [flies] at night")
+    asleep = Observed(endpoint=ENDPOINT, state="asleep", port=8801, sleep=sleep)
+    text = shown({ENDPOINT: asleep}, width=80, terminal=False)
+    assert any(ENDPOINT in line and "by ada: nobody [flies] at night" in line for line in text.splitlines())
+    assert "serves nothing" not in text
+    assert is_good(asleep)
+    stopped = msgspec.structs.replace(
+        asleep, last_error=LastError("runtime-not-running", "it does not run", "start it")
+    )
+    assert is_good(stopped)
+    napping = msgspec.structs.replace(stopped, sleep=msgspec.structs.replace(sleep, until_asked=True))
+    assert not is_good(napping), "nobody is there to wake it"

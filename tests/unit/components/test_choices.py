@@ -238,6 +238,13 @@ def test_what_a_path_leads_to_must_be_what_is_meant(old: str, new: str, said: st
 
 def test_settings_of_a_model() -> None:
     written = "slices: [carrier, origin]\n      staging: null\n      retraining: {max_age: P62D, drift_days: 3}"
+    written += "\n      idle_after: PT30M"
     model = with_change("slices: [carrier, origin]", written).models[0]
     assert model.staging is None
     assert model.retraining == RetrainingRule(max_age=timedelta(days=62), drift_days=3)
+    assert model.idle_after == timedelta(minutes=30)
+
+
+def test_an_endpoint_that_would_hardly_be_awake_is_refused() -> None:
+    with pytest.raises(DeclarationError, match=r"idle_after=0:00:59.*0:01:00 at least"):
+        with_change("slices: [carrier, origin]", "slices: [carrier, origin]\n      idle_after: PT59S")

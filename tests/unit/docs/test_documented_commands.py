@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.test_authority_service_commands import SERVICE_COMMANDS
+from tests.integration.test_endpoint_commands import DOCUMENTED as ENDPOINT_COMMANDS
+from tests.integration.test_endpoint_commands import FOLLOWED
 from tests.integration.test_new_team import GOLDEN_PATH
 from tests.support.documented import PAGES, ROOT, commands, is_in_order, lone_options, unknown_programs
 from tests.support.pages_as_run import PAGES_AS_RUN
@@ -23,6 +25,9 @@ ELSEWHERE = {
     **dict.fromkeys(SERVICE_COMMANDS, "tests/integration/test_authority_service_commands.py"),
     **dict.fromkeys(GUIDE, "tests/unit/reproduction/test_reproduce.py"),
     **dict.fromkeys(DOCUMENTED.strip().splitlines(), "tests/unit/erasure/test_erasure.py"),
+    **dict.fromkeys(
+        [*ENDPOINT_COMMANDS.split("\n")[1:-1], FOLLOWED.strip()], "tests/integration/test_endpoint_commands.py"
+    ),
     **dict.fromkeys(GOLDEN_PATH, "tests/integration/test_new_team.py"),
 }
 
