@@ -213,12 +213,12 @@ def test_the_second_of_two_at_once_is_told_so(road: SmallRoad) -> None:
     assert searched(road, trials=3)
 
 
-def command(road: SmallRoad, place: Path, workers: int) -> list[str]:
+def command(road: SmallRoad, place: Path, workers: int, sampler: str = "tpe") -> list[str]:
     """A search in a process of its own, whose trainings may kill it."""
     code = (
         "import sys; from pathlib import Path; from tests.graph.test_search import SEARCH, CUTOFF, SmallRoad, definitions; "
         "from tests.support.searched import search, trainer; "
-        f"defs = definitions(trainer(Path({str(place)!r})), search(trials=8, workers={workers})); "
+        f"defs = definitions(trainer(Path({str(place)!r})), search(trials=8, workers={workers}, sampler={sampler!r})); "
         f"sys.exit(not SmallRoad(Path({str(road.home.root)!r}), defs).materialize(*SEARCH, partition_key=CUTOFF))"
     )
     return [sys.executable, "-W", "ignore", "-c", code]
@@ -233,13 +233,15 @@ def environment(road: SmallRoad) -> dict[str, str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_killed_anywhere_it_goes_on_as_if_nothing_had_been(road: SmallRoad, tmp_path: Path, workers: int) -> None:
-    """With one worker the run itself is killed, with two the process of a trial."""
-    road.defs = definitions(trainer(tmp_path), search(trials=8))
+    """With one worker the run itself is killed, with two the process of a trial: these try the same by lot alone."""
+    sampler = "tpe" if workers == 1 else "random"
+    road.defs = definitions(trainer(tmp_path), search(trials=8, sampler=sampler))
     assert searched(road)
     whole = version(road)
     files(road)[0].unlink()
     (tmp_path / ONCE).write_text("2")
-    killed = subprocess.run(command(road, tmp_path, workers), cwd=ROOT, env=environment(road), check=False, timeout=300)
+    asked = command(road, tmp_path, workers, sampler)
+    killed = subprocess.run(asked, cwd=ROOT, env=environment(road), check=False, timeout=300)
     assert killed.returncode == (-signal.SIGKILL if workers == 1 else 0)
     assert not (tmp_path / ONCE).exists()
     closed = reap(road.instance, ExperimentTracking(folder=str(road.home.root)), wall_now())
