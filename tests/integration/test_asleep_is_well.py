@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from formats.durable import write_atomic
+from formats.errors import RoadbedError
 from formats.release import ReleaseDocument
 from platform_assets.endpoints.rollout import roll_out
 from platform_assets.monitoring.watch import Finding, _serves
@@ -97,3 +98,18 @@ def test_what_is_live_is_rolled_out_again_without_waking_it(site: Installation) 
     observed = roll_out(handles, LocalAuthority(site.home), release)
     assert (observed.state, observed.pid) == ("asleep", None)
     fallen_asleep(site)
+
+
+def test_a_release_that_is_not_live_yet_wakes_it(site: Installation) -> None:
+    document = site.apply(1)
+    site.runtime.sleep(ENDPOINT, wish())
+    fallen_asleep(site)
+    rolling, handles = msgspec.structs.replace(live_release_of(document), state="rolling"), installation_at(site.home)
+    envelope = (site.home.endpoint(ENDPOINT) / "release.json").read_bytes()
+    write_atomic(release_path(site.home, ENDPOINT, 1), envelope)
+    # This home has no ledger, so the authority has nothing to declare live; by then the gate is passed.
+    with pytest.raises(RoadbedError) as caught:
+        roll_out(handles, LocalAuthority(site.home), rolling)
+    assert caught.value.code != "endpoint-asleep"
+    assert site.runtime.asleep(ENDPOINT) is None
+    assert site.runtime.observe(ENDPOINT).stable

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -17,9 +18,11 @@ from platform_assets.monitoring.watch_sensors import endpoint_watch
 from platform_assets.promotion.authority_client import LocalAuthority
 from platform_assets.promotion.explanation import explain
 from platform_assets.promotion.live import live_release, pointers
+from resources.endpoint_wishes import Sleep
 from resources.experiment_tracking import ExperimentTracking
 from resources.model_registry import Alias, ModelRegistry, registered_name
-from tests.support.small_road import ENDPOINT, NOW, SmallRoad, definitions
+from tests.support.processes import eventually
+from tests.support.small_road import ENDPOINT, NOW, PROD, STAGING, SmallRoad, definitions
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(1800)]
 
@@ -114,6 +117,49 @@ def test_rolling_out_what_is_live_again_changes_nothing(live: SmallRoad) -> None
     observed = roll_out(live.installation, LocalAuthority(live.home), release)
     assert observed.bundle == release.bundle
     assert len(pointers(live.installation).releases(ENDPOINT)) == 1
+
+
+def told_of_serving(road: SmallRoad) -> dg.AssetCheckEvaluation:
+    """What the watch says about who answers, as if it had never looked."""
+    events = [event for event in tick(road, None).asset_events if isinstance(event, dg.AssetCheckEvaluation)]
+    return next(event for event in events if event.check_name == "serves_the_release")
+
+
+def wish() -> Sleep:
+    return Sleep("ada", datetime.now(UTC), "nobody flies at night")
+
+
+def fallen_asleep(road: SmallRoad) -> None:
+    runtime = road.installation.runtime
+    eventually(lambda: (seen := runtime.observe(ENDPOINT)).state == "asleep" and seen.pid is None)
+
+
+def test_asleep_is_not_unhealthy_and_stays_so_when_what_is_live_is_rolled_out_again(live: SmallRoad) -> None:
+    installation, runtime = live.installation, live.installation.runtime
+    awake = tick(live, None)
+    assert {"awake seconds", "CPU seconds"} <= set(told_of_serving(live).metadata)
+    assert tick(live, str(awake.cursor)).asset_events == [], "the figures alone are no news"
+    runtime.sleep(ENDPOINT, wish())
+    fallen_asleep(live)
+    found = told_of_serving(live)
+    assert found.passed
+    assert "by ada: nobody flies at night" in str(found.description)
+    observed = roll_out(installation, LocalAuthority(live.home), live_release(installation, ENDPOINT))
+    assert observed.state == "asleep"
+    result = live.run(PROD, asset_selection=[dg.AssetKey(ENDPOINT.split("/"))])
+    assert result.success
+    assert runtime.observe(ENDPOINT).pid is None
+    runtime.wake(ENDPOINT)
+
+
+def test_who_cannot_answer_is_not_rehearsed(live: SmallRoad) -> None:
+    runtime, staging = live.installation.runtime, DEPARTURE_DELAY.endpoint(TEAM.name, "staging")
+    runtime.sleep(staging, wish())
+    result = live.run(STAGING, asset_selection=[dg.AssetKey([*staging.split("/")[:-1], "rehearsal"])])
+    assert not result.success
+    failures = [event for event in result.all_events if event.is_step_failure]
+    assert "nobody flies at night" in str(failures[0].step_failure_data.error)
+    runtime.wake(staging)
 
 
 def test_edited_ledger_row_is_named_and_stops_decisions(live: SmallRoad) -> None:
