@@ -155,6 +155,18 @@ def _model(asked: _Asked) -> Iterator[Link]:
         yield from candidate_chain(asked.installation, candidate_of(entry))
 
 
+def _search(asked: _Asked) -> Iterator[Link]:
+    """What was tried, and on what. Nothing that is trained follows from a search by itself, so nothing else hangs on it."""
+    root = asked.installation.home.root
+    studies = sorted((asked.installation.home.searches / asked.model).glob("*.journal"), reverse=True)
+    if not studies:
+        yield Link(f"searches of {asked.model}", {}, None, "nobody has searched for better settings yet")
+    for study in studies[:_SHOWN]:
+        facts = {"cutoff": study.stem.rpartition("-")[0], "study": study.relative_to(root).as_posix()}
+        yield Link(f"search {study.stem}", facts, None, "its trials are runs of MLflow, within the search's own")
+    yield from table_chain(asked.installation.lake, f"{asked.model}/training_set")
+
+
 def _dataset(asked: _Asked) -> Iterator[Link]:
     return table_chain(asked.installation.lake, asked.key)
 
@@ -242,6 +254,7 @@ _Tell = Callable[[_Asked], Iterator[Link]]
 _OF_A_MODEL: dict[str, _Tell] = {
     "training_set": _dataset,
     "evaluation_set": _dataset,
+    "search": _search,
     "model": _model,
     "evaluation": _evaluation,
     "batch_predictions": _answers,

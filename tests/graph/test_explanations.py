@@ -73,6 +73,17 @@ def test_what_is_made_of_tables_leads_to_the_raw_ones(road: SmallRoad, key: str)
     assert all(first.facts[f"from {TEAM.name}/{name}"].startswith("sha256:") for name in VIEWS)
 
 
+def test_a_search_tells_its_studies_and_what_they_were_made_on(road: SmallRoad) -> None:
+    links = {link.what: link for link in told(road, f"{MODEL}/search")}
+    assert "nobody has searched" in links[f"searches of {MODEL}"].note
+    study = road.home.searches / MODEL / "2013-01-01-0123456789abcdef.journal"
+    study.parent.mkdir(parents=True)
+    study.touch()
+    links = {link.what: link for link in told(road, f"{MODEL}/search")}
+    assert links[f"search {study.stem}"].facts["cutoff"] == "2013-01-01"
+    assert links[f"table {MODEL}/training_set"].verified
+
+
 def test_a_table_that_was_changed_behind_its_digest_is_broken(road: SmallRoad) -> None:
     lake, table = road.installation.lake, f"{TEAM.name}/weather"
     path = road.home.lake / table / "_digests.json"
