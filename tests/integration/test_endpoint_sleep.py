@@ -254,7 +254,7 @@ def test_callers_of_a_server_that_cannot_wake_are_refused_in_the_end(site: Insta
 
     with ThreadPoolExecutor(1) as caller:
         answer: Future[httpx.Response] = caller.submit(site.predict)
-        eventually(kill_again)
+        eventually(kill_again, 120)
         with pytest.raises(httpx.TransportError):
             answer.result()
     site.runtime.restart(ENDPOINT, "ada")
