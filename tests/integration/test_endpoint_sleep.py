@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -249,7 +250,8 @@ def test_callers_of_a_server_that_cannot_wake_are_refused_in_the_end(site: Insta
 
     def kill_again() -> bool:
         for server in servers(site):
-            server.kill()
+            with suppress(psutil.NoSuchProcess):
+                server.kill()
         return site.runtime.observe(ENDPOINT).state == "crash_loop"
 
     with ThreadPoolExecutor(1) as caller:
