@@ -86,8 +86,8 @@ class Process:
             ended = self._followed(connection, on_step)
         except (EOFError, OSError) as error:
             raise WorkerDiedError(self._buried()) from error
-        except BaseException:
-            self._buried()  # it waits for an answer that nobody gives
+        except BaseException:  # an interrupt too: the worker waits for an answer that nobody gives
+            self._buried()
             raise
         if ended.error is not None:
             raise ended.error

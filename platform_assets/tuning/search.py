@@ -90,7 +90,7 @@ class _Trials:
         while (trial := self._next()) is not None:
             try:
                 self._try(trial, lane)
-            except BaseException:
+            except BaseException:  # an interrupt too: the trial's turn is open again, for whoever goes on
                 with suppress(ValueError), self._lock:  # it may have been told before
                     self._study.interrupted(trial)
                 raise
