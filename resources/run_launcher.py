@@ -30,7 +30,8 @@ from dagster._serdes import ConfigurableClass, ConfigurableClassData, deserializ
 
 from resources.run_worker import Worker, close_run, is_alive, worker_of
 
-# What every run needs, and nothing that starts threads of its own when it is imported (polars, torch): a fork would lack them.
+# What every run needs, without what works in threads of its own (polars, torch): a fork would lack them. pandera brings numpy and
+# pyarrow, whose allocator and OpenBLAS start a thread each, and prepare for forks themselves.
 PRELOADED: Final = (
     "dagster._cli.api",
     "dagster._core.storage.sqlite_storage",

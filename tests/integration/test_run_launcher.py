@@ -257,7 +257,7 @@ def test_a_run_without_code_is_refused(instance: dg.DagsterInstance) -> None:
     assert not multiprocessing.active_children()
 
 
-def test_what_is_imported_before_the_fork_starts_no_threads_and_is_no_code_of_ours() -> None:
+def test_neither_polars_nor_torch_nor_code_of_ours_is_imported_before_the_fork() -> None:
     program = f"""
         import sys
         for name in {PRELOADED!r}:
